@@ -1,0 +1,281 @@
+"""The connector contract: what a platform's file must offer, and the data it declares about itself.
+
+A connector speaks one platform and nothing else. It never sleeps, retries, paces, touches the
+database or logs a body. It raises only Unsigned, RetryLater, Refused and ChannelClosed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from syncd.connectors.http import Http
+from syncd.stock.model import Edits, Fact, ListingSeen, OrderSeen, Reading, Truth
+
+Clock = Callable[[], datetime]
+"""Gives the time now, aware and in UTC."""
+
+
+class Options(BaseModel):
+    """The platform's own settings, `[channels.NAME.options]`; every connector extends this."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    base_url: str = ""
+    """Replaces the platform's own address: sandboxes, proxies, stand-ins."""
+
+
+class WriteKind(StrEnum):
+    """The strongest write a platform has."""
+
+    CAS = "cas"
+    """Compare-and-set with a key; the same key can also carry a delta."""
+    ABSOLUTE = "absolute"
+    """Sets a number whatever was there."""
+
+
+class WriteOp(StrEnum):
+    """How the rows of one attempt are written."""
+
+    SET = "set"
+    """Absolute; with `WriteKind.CAS` compared with `from_quantity` first."""
+    DELTA = "delta"
+    """Moves the count by `to_quantity - from_quantity` under the attempt's key, uncompared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Declared facts about a platform; each one changes what the core does."""
+
+    truth: Truth
+    """Truth that a channel has by itself; see model.md §3."""
+    edits: frozenset[Edits]
+    """Settings of `edits` that can be kept here."""
+    write: WriteKind
+    batch_max: int
+    """Rows of one write call."""
+    read_max: int
+    """Listings of one reading call; 1 means that reading around writes is left out."""
+    topics: frozenset[str]
+    """Webhook topics we want, in the words the platform's header uses."""
+    locations: bool = False
+    batch_atomic: bool = False
+    """One bad row fails the whole write."""
+    sells_down: bool = True
+    """A sale on this platform lowers its own count by itself."""
+    late_apply_s: float = 30.0
+    """How long a write without an answer may still be applied."""
+    key_lifetime_s: float = 0.0
+    """How long a repeated key is recognised; 0: the platform has no keys."""
+    clock_margin_s: float = 2.5
+    bulk_read: bool = True
+    workers: int = 2
+    """Calls that may be under way at once."""
+    write_cost: float = 1.0
+    """Budget units one write call reserves."""
+    read_cost: float = 1.0
+    budget_capacity: float = 40.0
+    """The platform's bucket, in budget units, until its answers say otherwise."""
+    budget_rate: float = 2.0
+    """Units refilled per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Names one listing to its connector."""
+
+    remote: str
+    location: str
+    sku: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRow:
+    """One listing of an attempt. `from_quantity` is None where no comparison is wanted."""
+
+    ref: Ref
+    from_quantity: int | None
+    to_quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One attempt, exactly as stored: sent again unchanged, under the same key, until answered."""
+
+    key: str
+    op: WriteOp
+    rows: tuple[WriteRow, ...]
+
+
+class Outcome(StrEnum):
+    """What an answer says about one row."""
+
+    APPLIED = "applied"
+    STALE = "stale"
+    """The comparison failed: the listing does not show `from_quantity`."""
+    REFUSED = "refused"
+    """This row will never be accepted as it is; `reason` holds the platform's words."""
+    NOT_APPLIED = "not_applied"
+    """Fine in itself, but the batch it was in was dropped: send it again under a new key."""
+    UNNAMED = "unnamed"
+    """The batch failed without naming the row: send it again in a smaller batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    outcome: Outcome
+    reason: str = ""
+    at: datetime | None = None
+    """The platform's stamp of the applied value, where it gives one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of a bulk reading. `wait_s` asks the caller to wait before the next piece.
+
+    `asked_before` True: these rows may have been read by the platform before this page was asked
+    for (a bulk export); they count as asked when the whole reading began.
+    """
+
+    rows: Sequence[ListingSeen]
+    wait_s: float = 0.0
+    asked_before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A verified webhook, ready to be stored.
+
+    `dedupe` names this delivery among all of its channel; equal ones are stored once.
+    `answer` set: nothing is stored and this text is the 200 body (pings, verification requests).
+    """
+
+    topic: str
+    dedupe: str
+    answer: str | None = None
+    triggered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A stored webhook as `parse` gets it; `body` is raw bytes."""
+
+    topic: str
+    body: bytes
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A webhook registration as the platform has it; `healthy` False: disabled or wrong address."""
+
+    id: str
+    topic: str
+    address: str
+    healthy: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    id: str
+    name: str
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Whoami:
+    """What the platform says we are: for `syncd check`."""
+
+    account: str
+    missing_scopes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+class Connector(Protocol):
+    """One channel on one platform. Made by `PLATFORMS[platform].connector(options, http, clock)`."""
+
+    capabilities: Capabilities
+
+    async def open(self) -> Whoami:
+        """Prove the credentials. Raises ChannelClosed when they do not work."""
+        ...
+
+    async def close(self) -> None: ...
+
+    def verify(self, headers: Mapping[str, str], body: bytes) -> Delivered:
+        """Check the signature over the raw body with every active secret, in constant time.
+
+        `headers` is case-insensitive. Raises Unsigned.
+        """
+        ...
+
+    def parse(self, event: Event) -> Sequence[Fact]:
+        """Read the facts of a verified event. Raises BadFact when it says what cannot be true."""
+        ...
+
+    def listings(self) -> AsyncIterator[Page]:
+        """The whole catalogue with its counts. Raises RetryLater rather than end early."""
+        ...
+
+    async def read(self, refs: Sequence[Ref]) -> Sequence[Reading]:
+        """What these listings show now, in the order of `refs` (at most `read_max`)."""
+        ...
+
+    async def write(self, write: Write) -> Sequence[RowResult]:
+        """Send one attempt; one result per row. Rows share their `group`."""
+        ...
+
+    def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderSeen]]:
+        """Orders changed at or after `since`, oldest change first where the platform can sort."""
+        ...
+
+    async def orders(self, ids: Sequence[str]) -> Sequence[OrderSeen]:
+        """These orders as they are now; one deleted for good comes back terminal, no lines."""
+        ...
+
+    async def subscriptions(self) -> Sequence[Subscription]: ...
+
+    async def subscribe(self, topic: str, address: str) -> None:
+        """Register a webhook, or revive the one that is there."""
+        ...
+
+    async def locations(self) -> Sequence[Location]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A line of PLATFORMS: how to validate options and make a connector."""
+
+    name: str
+    options: type[Options]
+    connector: Callable[..., Connector]
+    capabilities: Capabilities
+
+
+__all__ = [
+    "Capabilities",
+    "Clock",
+    "Connector",
+    "Delivered",
+    "Event",
+    "Http",
+    "Location",
+    "Options",
+    "Outcome",
+    "Page",
+    "Platform",
+    "Ref",
+    "RowResult",
+    "Subscription",
+    "Whoami",
+    "Write",
+    "WriteKind",
+    "WriteOp",
+    "WriteRow",
+]

@@ -1,0 +1,172 @@
+"""The words of the stock model as values: what channels tell us, and what the ledger holds.
+
+Everything here is immutable and knows nothing of databases or HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+QUANTITY_LIMIT = 1_000_000_000
+"""Quantities beyond ± this are refused at the door (model.md §2)."""
+
+
+class Truth(StrEnum):
+    """Which signal of a channel location moves the ledger; using two deducts twice."""
+
+    LEVELS = "levels"
+    ORDERS = "orders"
+    NONE = "none"
+
+
+class Edits(StrEnum):
+    """What is done with a count that a person changed on a channel."""
+
+    ADOPT = "adopt"
+    OVERWRITE = "overwrite"
+    ALERT = "alert"
+
+
+class Kind(StrEnum):
+    """Why a movement happened."""
+
+    SALE = "sale"
+    CANCELLATION = "cancellation"
+    REFUND = "refund"
+    RESTOCK = "restock"
+    SEED = "seed"
+    EDIT = "edit"
+    ADJUSTMENT = "adjustment"
+    CORRECTION = "correction"
+
+
+@dataclass(frozen=True, slots=True)
+class LineSeen:
+    """One line of an order as the platform has it now.
+
+    `taken`: units this line holds off its own shelf now, by the platform's own rules.
+    `kept`: units the customer still keeps or waits for (ordered minus cancelled minus refunded),
+    whether or not the rest was put back on the shelf; used by `restock = "always"`.
+    The listing is named by `remote`, else `alias`, else `sku`; whichever the platform gives.
+    """
+
+    line: str
+    taken: int
+    kept: int
+    remote: str = ""
+    alias: str = ""
+    sku: str = ""
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSeen:
+    """The newest known state of one order.
+
+    `version` grows with every change on the platform: its modification time in microseconds since
+    1970 UTC, or better. `at` is when the shelf last moved for it, by the platform's clock.
+    `lines` is complete: a line that was booked before and is absent now holds nothing.
+    `terminal` marks a state the platform never leaves (cancelled, deleted): it is absorbing.
+    `kind` hints why units came back, if they did.
+    """
+
+    order: str
+    version: int
+    at: datetime
+    lines: tuple[LineSeen, ...]
+    number: str = ""
+    paid: bool = True
+    terminal: bool = False
+    kind: Kind = Kind.SALE
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHint:
+    """Something happened to an order and the message does not say enough: fetch it."""
+
+    order: str
+
+
+@dataclass(frozen=True, slots=True)
+class LevelSeen:
+    """A message about a level: a hint to look, never arithmetic.
+
+    `quantity` (None: not said) only serves to recognise what repeats `shown`.
+    """
+
+    remote: str
+    location: str = ""
+    quantity: int | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListingSeen:
+    """One listing as the channel's catalogue has it.
+
+    `remote` is the platform's id of the thing that holds stock, unique in (channel, location).
+    `alias` is a second id by which order lines name it. Rows of one write must share `group`.
+    `quantity` is None where the platform does not say or does not track it (`managed` False).
+    `at` is the platform's own stamp of the quantity, None where it has none.
+    """
+
+    remote: str
+    sku: str
+    quantity: int | None
+    location: str = ""
+    managed: bool = True
+    at: datetime | None = None
+    alias: str = ""
+    group: str = ""
+    barcode: str = ""
+    handle: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSeen:
+    """A catalogue message: these listings exist and look like this now (quantities are hints)."""
+
+    listings: tuple[ListingSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemGone:
+    """Listings that vanished: `remotes` themselves, or all of `group`."""
+
+    remotes: tuple[str, ...] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelGone:
+    """The platform told us that we were uninstalled or shut out."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionChanged:
+    """The platform told us about our own webhook registration: audit it soon."""
+
+
+Fact = (
+    OrderSeen | OrderHint | LevelSeen | ItemSeen | ItemGone | ChannelGone | SubscriptionChanged
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one listing shows now, as read; `quantity` None means not tracked there.
+
+    `missing` means that the channel has no such listing any more.
+    `at` is the platform's own stamp of the value, None where it has none.
+    """
+
+    remote: str
+    location: str
+    quantity: int | None
+    at: datetime | None = None
+    missing: bool = False
