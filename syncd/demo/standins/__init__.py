@@ -1,0 +1,1 @@
+"""Strict stand-in stores: real servers on loopback that refuse what the real platform refuses."""
