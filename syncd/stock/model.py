@@ -69,7 +69,8 @@ class OrderSeen:
     1970 UTC, or better. `at` is when the shelf last moved for it, by the platform's clock.
     `lines` is complete: a line that was booked before and is absent now holds nothing.
     `terminal` marks a state the platform never leaves (cancelled, deleted): it is absorbing.
-    `kind` hints why units came back, if they did.
+    `kind` hints why units came back, if they did. `created`: when the order was placed, by the
+    platform's clock; None where it does not say.
     """
 
     order: str
@@ -80,6 +81,7 @@ class OrderSeen:
     paid: bool = True
     terminal: bool = False
     kind: Kind = Kind.SALE
+    created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,7 @@ class SubscriptionChanged:
     """The platform told us about our own webhook registration: audit it soon."""
 
 
-Fact = (
-    OrderSeen | OrderHint | LevelSeen | ItemSeen | ItemGone | ChannelGone | SubscriptionChanged
-)
+Fact = OrderSeen | OrderHint | LevelSeen | ItemSeen | ItemGone | ChannelGone | SubscriptionChanged
 
 
 @dataclass(frozen=True, slots=True)

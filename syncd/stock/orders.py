@@ -1,0 +1,159 @@
+"""Effects from order-line state: what is booked for a line, what should be, and the difference.
+
+Duplicates, reorder, replays and late news come out right by construction (model.md §2, §3.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import blake2b
+
+from syncd.errors import BadFact
+from syncd.stock.model import QUANTITY_LIMIT, Kind, LineSeen, OrderSeen
+
+
+class CommitOn(StrEnum):
+    """When the ledger owes the units of an order line."""
+
+    CREATED = "created"
+    PAID = "paid"
+
+
+class Restock(StrEnum):
+    """Which returned units go back into the ledger."""
+
+    AS_PLATFORM = "as_platform"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKnown:
+    """What is stored of an order."""
+
+    version: int
+    digest: bytes
+    terminal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LineKnown:
+    """What is stored of an order line: units off its shelf, units in the ledger, steps booked."""
+
+    taken: int
+    booked: int
+    revision: int
+
+
+class News(StrEnum):
+    """What to do with an order state that was just heard."""
+
+    ACCEPT = "accept"
+    OLD = "old"
+    """Older than what is known, or the same: nothing."""
+    AMBIGUOUS = "ambiguous"
+    """The same version with other content: fetch it again."""
+
+
+def digest(seen: OrderSeen) -> bytes:
+    """A fingerprint of what an order state says about stock."""
+    said = repr((sorted(map(_line_key, seen.lines)), seen.paid, seen.terminal))
+    return blake2b(said.encode(), digest_size=12).digest()
+
+
+def _line_key(line: LineSeen) -> tuple[str, str, str, str, str, int, int]:
+    return (
+        line.line,
+        line.location,
+        line.remote,
+        line.alias,
+        line.sku,
+        line.taken,
+        line.kept,
+    )
+
+
+def judge(known: OrderKnown | None, seen: OrderSeen, seen_digest: bytes) -> News:
+    """Compare by version; terminal states are absorbing (C16)."""
+    if known is None:
+        return News.ACCEPT
+    if known.terminal or seen.version < known.version:
+        return News.OLD
+    if seen.version == known.version and not seen.terminal:
+        return News.OLD if seen_digest == known.digest else News.AMBIGUOUS
+    return News.ACCEPT
+
+
+def newest(first: OrderSeen, second: OrderSeen) -> OrderSeen:
+    """Of two states of one order heard together, the one that counts; `second` was heard later."""
+    if first.terminal != second.terminal:
+        return first if first.terminal else second
+    return first if first.version > second.version else second
+
+
+def checked(seen: OrderSeen) -> OrderSeen:
+    """The same order, or BadFact where a quantity cannot be true."""
+    for line in seen.lines:
+        if not 0 <= line.taken <= QUANTITY_LIMIT:
+            raise BadFact(f"order {seen.order} line {line.line}: {line.taken} units taken")
+    return seen
+
+
+def committed(
+    line: LineSeen, known: LineKnown | None, *, paid: bool, commit_on: CommitOn, restock: Restock
+) -> int:
+    """Units the ledger owes to a line: `taken` bent by the channel's settings."""
+    if commit_on is CommitOn.PAID and not paid and (known is None or known.booked == 0):
+        return 0
+    if restock is Restock.ALWAYS:
+        return min(line.taken, max(line.kept, 0))
+    if restock is Restock.NEVER and known is not None:
+        return max(line.taken, known.booked)
+    return line.taken
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The new state of a line, the units by which the level moves, and by which its shelf did."""
+
+    state: LineKnown
+    delta: int
+    taken_more: int
+
+
+def effect(
+    line: LineSeen,
+    known: LineKnown | None,
+    *,
+    paid: bool,
+    commit_on: CommitOn,
+    restock: Restock,
+    baseline: bool,
+) -> Effect:
+    """Book a line: movement = booked − committed; `baseline` books without a movement."""
+    owes = committed(line, known, paid=paid, commit_on=commit_on, restock=restock)
+    booked = known.booked if known else 0
+    taken_more = line.taken - (known.taken if known else 0)
+    delta = 0 if baseline else booked - owes
+    revision = (known.revision if known else 0) + (1 if delta else 0)
+    return Effect(LineKnown(line.taken, owes, revision), delta, taken_more)
+
+
+def kind_of(delta: int, hint: Kind) -> Kind:
+    """Units that leave are a sale; units that come back take the order's hint."""
+    if delta < 0:
+        return Kind.SALE
+    return hint if hint in (Kind.REFUND, Kind.CANCELLATION) else Kind.CANCELLATION
+
+
+def cause(channel: str, order: str, line: str, location: str, revision: int) -> str:
+    """The text that lets a step of an order line happen at most once."""
+    where = f"@{location}" if location else ""
+    return f"{channel}:order:{order}:line:{line}{where}:r{revision}"
+
+
+def inside_first_count(seen: OrderSeen, seeded_at: datetime) -> bool:
+    """True for an order that is older than its item's first count and so inside it."""
+    return (seen.created or seen.at) <= seeded_at
