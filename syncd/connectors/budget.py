@@ -229,8 +229,7 @@ class Budget:
         self._stamp = max(now, self._stamp)
         # A call under way may reach the platform late, after its bucket stopped growing at the
         # top: until it is settled, its cost counts against our top as well.
-        top = max(self._usable - self._in_flight, self._level)
-        self._level = min(self._level + grown, top)
+        self._level = min(self._level + grown, self._usable - self._in_flight)
 
     def _pump(self) -> None:
         """Let through whoever may go, first come first, then set the timer for the next."""
@@ -244,7 +243,7 @@ class Budget:
                 heappop(self._queue)
                 continue
             cost = min(cost, self.capacity)
-            if self._running >= self._limit:
+            if self._running >= self._limit or self._needs_quiet(cost):
                 return  # a settlement calls again
             wait_s = self._wait_s(cost)
             if wait_s > 0:
@@ -256,6 +255,10 @@ class Budget:
             self._in_flight += cost
             self._running += 1
             turn.set_result(Ticket(self, cost))
+
+    def _needs_quiet(self, cost: float) -> bool:
+        """Calls under way hold so much of the bucket that no waiting would make room."""
+        return min(cost, self._usable) > self._usable - self._in_flight + _EPSILON
 
     def _wait_s(self, cost: float) -> float:
         pause_s = self._paused_until - self._stamp
