@@ -32,7 +32,7 @@ class ChannelRules:
     clock_margin_s: float = 2.5
     locations: Mapping[str, int] = field(default_factory=dict)
     """Warehouse ids by location; "*" is the fallback."""
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
     items: Mapping[str, Policy] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
 

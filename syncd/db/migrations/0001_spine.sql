@@ -139,11 +139,10 @@ create table annotation (
     number       text not null default '',
     kind         text not null,
     units        bigint not null,
-    movement_id  bigint,
     at           timestamptz not null
 );
-comment on table annotation is 'Where levels are the truth, orders only explain: signed units an order moved, and the movement they explain.';
-create index annotation_open on annotation (listing_id) where movement_id is null;
+comment on table annotation is 'Where levels are the truth, orders only explain: signed units an order moved and no reading has booked yet.';
+create index annotation_by_listing on annotation (listing_id);
 
 create table look (
     listing_id   bigint primary key,

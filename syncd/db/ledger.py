@@ -1,0 +1,278 @@
+"""The ledger: order states, movements and levels. A level changes only where a movement is inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from syncd.db.pool import Connection
+
+ENTER_ORDERS = """
+with given as (
+    select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::boolean[])
+        as g(channel_id, order_id, number, version, digest, terminal)
+    order by channel_id, order_id
+)
+insert into sales_order as o (channel_id, order_id, number, version, digest, terminal)
+select * from given
+on conflict (channel_id, order_id) do update set number = o.number
+returning channel_id, order_id, version, digest, terminal, xmax = 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """An order state; `fresh`: it was not known before."""
+
+    channel_id: int
+    order_id: str
+    version: int
+    digest: bytes
+    terminal: bool
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNew:
+    """The state of an order to store."""
+
+    channel_id: int
+    order_id: str
+    number: str
+    version: int
+    digest: bytes
+    terminal: bool
+
+
+async def enter_orders(conn: Connection, orders: Sequence[OrderNew]) -> list[OrderRow]:
+    """Lock orders, storing those not known; gives what is known of each (its own state if fresh)."""
+    return [OrderRow(*row) for row in await conn.fetch(ENTER_ORDERS, *_order_columns(orders))]
+
+
+UPDATE_ORDERS = """
+update sales_order o set version = g.version, digest = g.digest, terminal = g.terminal,
+    number = case when g.number = '' then o.number else g.number end
+from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::boolean[])
+    as g(channel_id, order_id, number, version, digest, terminal)
+where o.channel_id = g.channel_id and o.order_id = g.order_id
+"""
+
+
+async def update_orders(conn: Connection, orders: Sequence[OrderNew]) -> None:
+    """Store the newer state of locked orders."""
+    await conn.execute(UPDATE_ORDERS, *_order_columns(orders))
+
+
+def _order_columns(orders: Sequence[OrderNew]) -> tuple[list[object], ...]:
+    return (
+        [o.channel_id for o in orders],
+        [o.order_id for o in orders],
+        [o.number for o in orders],
+        [o.version for o in orders],
+        [o.digest for o in orders],
+        [o.terminal for o in orders],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """What is booked of an order line."""
+
+    channel_id: int
+    order_id: str
+    line_id: str
+    location: str
+    listing_id: int | None
+    item_id: int | None
+    warehouse_id: int | None
+    taken: int
+    booked: int
+    revision: int
+
+
+LINES = """
+select l.channel_id, l.order_id, l.line_id, l.location, l.listing_id, l.item_id, l.warehouse_id,
+    l.taken, l.booked, l.revision
+from unnest($1::int[], $2::text[]) as g(channel_id, order_id)
+join order_line l on l.channel_id = g.channel_id and l.order_id = g.order_id
+"""
+
+
+async def lines(conn: Connection, orders: Sequence[tuple[int, str]]) -> list[LineRow]:
+    """The stored lines of locked orders."""
+    rows = await conn.fetch(LINES, [o[0] for o in orders], [o[1] for o in orders])
+    return [LineRow(*row) for row in rows]
+
+
+KEEP_LINES = """
+insert into order_line (channel_id, order_id, line_id, location, listing_id, item_id, warehouse_id,
+                        taken, booked, revision)
+select * from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
+                     $7::int[], $8::bigint[], $9::bigint[], $10::int[])
+on conflict (channel_id, order_id, line_id, location) do update set
+    listing_id = excluded.listing_id, item_id = excluded.item_id,
+    warehouse_id = excluded.warehouse_id, taken = excluded.taken, booked = excluded.booked,
+    revision = excluded.revision
+"""
+
+
+async def keep_lines(conn: Connection, rows: Sequence[LineRow]) -> None:
+    """Store what is booked of these lines now."""
+    await conn.execute(
+        KEEP_LINES,
+        [r.channel_id for r in rows],
+        [r.order_id for r in rows],
+        [r.line_id for r in rows],
+        [r.location for r in rows],
+        [r.listing_id for r in rows],
+        [r.item_id for r in rows],
+        [r.warehouse_id for r in rows],
+        [r.taken for r in rows],
+        [r.booked for r in rows],
+        [r.revision for r in rows],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One signed, immutable ledger row, before it is stored."""
+
+    item_id: int
+    warehouse_id: int
+    delta: int
+    kind: str
+    cause: str
+    channel_id: int | None
+    event_id: int | None
+    actor: str
+    note: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LevelNow:
+    """A level after movements were booked; `delta` is what they added."""
+
+    item_id: int
+    warehouse_id: int
+    quantity: int
+    delta: int
+
+
+BOOK = """
+with fresh as (
+    insert into movement (item_id, warehouse_id, delta, kind, cause, channel_id, event_id, actor, note,
+                          occurred_at, recorded_at)
+    select g.*, $11 from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::int[],
+                                $7::bigint[], $8::text[], $9::text[], $10::timestamptz[]) as g
+    on conflict (item_id, warehouse_id, cause) do nothing
+    returning item_id, warehouse_id, delta
+), sums as (
+    select item_id, warehouse_id, sum(delta)::bigint as delta
+    from fresh group by item_id, warehouse_id order by item_id, warehouse_id
+), moved as (
+    insert into level as v (item_id, warehouse_id, quantity, changed_at, seeded_at)
+    select item_id, warehouse_id, delta, $11, $12 from sums
+    on conflict (item_id, warehouse_id) do update set
+        quantity = v.quantity + excluded.quantity, changed_at = excluded.changed_at
+    returning item_id, warehouse_id, quantity
+)
+select m.item_id, m.warehouse_id, m.quantity, s.delta
+from moved m join sums s using (item_id, warehouse_id)
+"""
+
+
+async def book(
+    conn: Connection,
+    movements: Sequence[Movement],
+    now: datetime,
+    counted_at: datetime | None = None,
+) -> list[LevelNow]:
+    """Insert movements, each cause at most once, and move the levels by what was really inserted.
+
+    `counted_at`: when the first count of a new level was asked for; older orders are inside it.
+    """
+    rows = await conn.fetch(
+        BOOK,
+        [m.item_id for m in movements],
+        [m.warehouse_id for m in movements],
+        [m.delta for m in movements],
+        [m.kind for m in movements],
+        [m.cause for m in movements],
+        [m.channel_id for m in movements],
+        [m.event_id for m in movements],
+        [m.actor for m in movements],
+        [m.note for m in movements],
+        [m.occurred_at for m in movements],
+        now,
+        counted_at or now,
+    )
+    return [LevelNow(*row) for row in rows]
+
+
+LEVELS = """
+select v.item_id, v.warehouse_id, v.quantity, 0::bigint
+from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
+join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
+"""
+
+
+async def levels(conn: Connection, keys: Sequence[tuple[int, int]]) -> list[LevelNow]:
+    """The levels of (item, warehouse) pairs that have one."""
+    rows = await conn.fetch(LEVELS, [k[0] for k in keys], [k[1] for k in keys])
+    return [LevelNow(*row) for row in rows]
+
+
+BASELINE_LINES = """
+update order_line set booked = taken where item_id = any($1::bigint[]) and booked <> taken
+"""
+
+
+async def baseline_lines(conn: Connection, item_ids: Sequence[int]) -> None:
+    """Cut-over: these items' order lines hold what they take, without a movement."""
+    await conn.execute(BASELINE_LINES, item_ids)
+
+
+ANNOTATE = """
+insert into annotation (listing_id, order_id, number, kind, units, at)
+select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
+"""
+
+
+async def annotate(
+    conn: Connection, notes: Sequence[tuple[int, str, str, str, int, datetime]]
+) -> None:
+    """Orders that explain levels: (listing, order, number, kind, signed units, at)."""
+    await conn.execute(ANNOTATE, *map(list, zip(*notes, strict=True)))
+
+
+TAKE_ANNOTATIONS = """
+delete from annotation where listing_id = any($1::bigint[])
+returning listing_id, kind, coalesce(nullif(number, ''), order_id), units
+"""
+
+
+async def take_annotations(
+    conn: Connection, listing_ids: Sequence[int]
+) -> list[tuple[int, str, str, int]]:
+    """Take what orders said about these listings since the last difference was booked."""
+    return [tuple(row) for row in await conn.fetch(TAKE_ANNOTATIONS, listing_ids)]
+
+
+LEVEL_SUMS = """
+select i.sku, w.name, v.quantity, coalesce(sum(m.delta), 0)::bigint
+from level v
+join item i on i.id = v.item_id
+join warehouse w on w.id = v.warehouse_id
+left join movement m on m.item_id = v.item_id and m.warehouse_id = v.warehouse_id
+where $1::text[] is null or i.sku = any($1)
+group by i.sku, w.name, v.quantity order by i.sku, w.name
+"""
+
+
+async def level_sums(
+    conn: Connection, skus: Sequence[str] | None = None
+) -> list[tuple[str, str, int, int]]:
+    """(sku, warehouse, level, sum of movements): the last two are always equal."""
+    return [tuple(row) for row in await conn.fetch(LEVEL_SUMS, skus)]

@@ -1,0 +1,236 @@
+"""Shelves and looks: what each listing shows as far as it is accounted for, and what is to be read.
+
+A shelf row is its listing's lock: see the lock order at the head of the first migration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from syncd.db.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A locked shelf with what is needed to decide about its listing."""
+
+    listing_id: int
+    channel_id: int
+    location: str
+    sku: str
+    item_id: int | None
+    warehouse_id: int | None
+    managed: bool
+    skip: str
+    gone: bool
+    shown: int | None
+    shown_at: datetime | None
+    turn: int
+    attempt_open: bool
+    lag_asks: int
+
+
+LOCK = """
+select s.listing_id, l.channel_id, l.location, l.sku, l.item_id, l.warehouse_id, l.managed, l.skip,
+    l.gone_at is not null, s.shown, s.shown_at, s.turn, s.attempt_id is not null, s.lag_asks
+from shelf s join listing l on l.id = s.listing_id
+where s.listing_id in (
+    select b.id
+    from unnest($2::bigint[], $3::int[]) as g(item_id, warehouse_id)
+    join listing b on b.item_id = g.item_id and b.warehouse_id = g.warehouse_id
+    union
+    select unnest($1::bigint[])
+    union
+    select b.id
+    from listing a join listing b on b.item_id = a.item_id and b.warehouse_id = a.warehouse_id
+    where a.id = any($1::bigint[])
+)
+order by s.listing_id
+for no key update of s
+"""
+
+
+async def lock(
+    conn: Connection, listing_ids: Sequence[int], levels: Sequence[tuple[int, int]]
+) -> list[Shelf]:
+    """Lock these listings and every listing of the items they show, and of (item, warehouse) given."""
+    rows = await conn.fetch(LOCK, listing_ids, [x[0] for x in levels], [x[1] for x in levels])
+    return [Shelf(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfChange:
+    """What a shelf shows from now on; `shown` None: not known."""
+
+    listing_id: int
+    shown: int | None
+    shown_at: datetime | None
+    lag_asks: int = 0
+
+
+CHANGE = """
+update shelf s set shown = g.shown, shown_at = g.shown_at, lag_asks = g.lag_asks, turn = nextval('turn')
+from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::smallint[])
+    as g(listing_id, shown, shown_at, lag_asks)
+where s.listing_id = g.listing_id
+"""
+
+
+async def change(conn: Connection, changes: Sequence[ShelfChange]) -> None:
+    """Book what locked shelves show; their turn moves."""
+    await conn.execute(
+        CHANGE,
+        [c.listing_id for c in changes],
+        [c.shown for c in changes],
+        [c.shown_at for c in changes],
+        [c.lag_asks for c in changes],
+    )
+
+
+COUNT_LAG = "update shelf set lag_asks = lag_asks + 1 where listing_id = any($1::bigint[])"
+
+
+async def count_lag(conn: Connection, listing_ids: Sequence[int]) -> None:
+    """A reading of these lagged behind our own write once more."""
+    await conn.execute(COUNT_LAG, listing_ids)
+
+
+NEXT_TURN = "select nextval('turn')"
+
+
+async def next_turn(conn: Connection) -> int:
+    """The turn counter now: a reading asked from here on counts for shelves not moved since."""
+    found: int = await conn.fetchval(NEXT_TURN)
+    return found
+
+
+WISH = """
+insert into look (listing_id, channel_id, reason, received_at, wished_at, not_before)
+select g.listing_id, l.channel_id, $2, g.received_at, $3, $4
+from unnest($1::bigint[], $5::timestamptz[]) as g(listing_id, received_at)
+join listing l on l.id = g.listing_id and l.gone_at is null
+order by g.listing_id
+on conflict (listing_id) do update set
+    wish = nextval('turn'), not_before = least(look.not_before, excluded.not_before),
+    received_at = least(look.received_at, excluded.received_at)
+"""
+
+
+async def wish(
+    conn: Connection,
+    listing_ids: Sequence[int],
+    reason: str,
+    now: datetime,
+    *,
+    not_before: datetime | None = None,
+    received_at: Sequence[datetime | None] | None = None,
+) -> None:
+    """These listings are to be read (not before then); `received_at`: when the hint came."""
+    await conn.execute(
+        WISH,
+        listing_ids,
+        reason,
+        now,
+        not_before or now,
+        received_at or [None] * len(listing_ids),
+    )
+
+
+HINT = """
+with given as (
+    select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
+        as g(channel_id, location, remote, quantity, received_at)
+), found as (
+    select l.id, l.channel_id, g.received_at,
+        s.attempt_id is null and s.shown is not null and g.quantity is not distinct from s.shown as echo
+    from given g
+    join listing l on l.channel_id = g.channel_id and l.location = g.location and l.remote = g.remote
+    join shelf s on s.listing_id = l.id
+    where l.gone_at is null
+), wished as (
+    insert into look (listing_id, channel_id, reason, received_at, wished_at, not_before)
+    select id, min(channel_id), 'hint', min(received_at), $6, $6 from found where not echo
+    group by id order by id
+    on conflict (listing_id) do update set
+        wish = nextval('turn'), not_before = least(look.not_before, excluded.not_before),
+        received_at = least(look.received_at, excluded.received_at)
+    returning channel_id
+)
+select (select count(*) from given) - (select count(*) from found) as unknown,
+    (select count(*) from found where echo) as echoes,
+    array(select distinct channel_id from wished) as channels
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hinted:
+    """What became of level hints: of no known listing, repeating what is shown, and who looks."""
+
+    unknown: int
+    echoes: int
+    channels: list[int]
+
+
+async def hint(
+    conn: Connection,
+    hints: Sequence[tuple[int, str, str, int | None, datetime | None]],
+    now: datetime,
+) -> Hinted:
+    """Level hints (channel, location, remote, quantity, received) become looks, unless they repeat."""
+    row = await conn.fetchrow(
+        HINT,
+        [h[0] for h in hints],
+        [h[1] for h in hints],
+        [h[2] for h in hints],
+        [h[3] for h in hints],
+        [h[4] for h in hints],
+        now,
+    )
+    return Hinted(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A listing to read now."""
+
+    listing_id: int
+    wish: int
+    remote: str
+    location: str
+    sku: str
+    batch_group: str
+
+
+DUE_LOOKS = """
+select k.listing_id, k.wish, l.remote, l.location, l.sku, l.batch_group
+from look k join listing l on l.id = k.listing_id join shelf s on s.listing_id = k.listing_id
+where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
+  and not (k.listing_id = any($4::bigint[]))
+order by k.not_before limit $3
+"""
+
+
+async def due_looks(
+    conn: Connection, channel_id: int, now: datetime, limit: int, busy: Sequence[int]
+) -> list[Look]:
+    """Listings wished for whose attempt is closed, longest waiting first, without the `busy` ones."""
+    return [Look(*row) for row in await conn.fetch(DUE_LOOKS, channel_id, now, limit, busy)]
+
+
+LOOKED = "delete from look where listing_id = any($1::bigint[]) and wish <= $2"
+
+
+async def looked(conn: Connection, listing_ids: Sequence[int], asked_turn: int) -> None:
+    """These were read by a question asked at that turn: wishes made before it are fulfilled."""
+    await conn.execute(LOOKED, listing_ids, asked_turn)
+
+
+NEXT_LOOK = "select min(not_before) from look where channel_id = $1"
+
+
+async def next_look(conn: Connection, channel_id: int) -> datetime | None:
+    """When the next look of a channel is due; None: nothing is wished."""
+    found: datetime | None = await conn.fetchval(NEXT_LOOK, channel_id)
+    return found

@@ -1,0 +1,23 @@
+"""The central act: facts become movements, levels and owed deliveries, all in one transaction.
+
+There is no other road to the ledger. Callers ring the lanes named in `Booking` after the commit.
+"""
+
+from __future__ import annotations
+
+from syncd.fanout.booking import Booking, Heard
+from syncd.fanout.facts import book
+from syncd.fanout.listings import CataloguePage, enter_page
+from syncd.fanout.owing import owe_again
+from syncd.fanout.readings import Found, book_readings
+
+__all__ = [
+    "Booking",
+    "CataloguePage",
+    "Found",
+    "Heard",
+    "book",
+    "book_readings",
+    "enter_page",
+    "owe_again",
+]

@@ -1,0 +1,49 @@
+"""What one booking transaction was told and what it did, for bells and metrics after the commit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from syncd.db.journal import Line
+from syncd.stock.model import Fact
+from syncd.stock.rulebook import Rulebook
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A fact and where it came from; `event_id` None: it was fetched, not sent to us."""
+
+    channel_id: int
+    fact: Fact
+    event_id: int | None = None
+    received_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Booking:
+    """One transaction's context and outcome. Counters are by channel id, then by what happened."""
+
+    rules: Rulebook
+    now: datetime
+    lanes: set[int] = field(default_factory=set)
+    """Channels whose lane has work."""
+    sweeps: set[int] = field(default_factory=set)
+    """Channels whose catalogue or subscriptions changed in a way only a sweep can tell."""
+    closed: dict[int, str] = field(default_factory=dict)
+    """Channels that told us we were shut out."""
+    journal: list[Line] = field(default_factory=list)
+    movements: Counter[tuple[int | None, str]] = field(default_factory=Counter)
+    outcomes: Counter[tuple[int, str]] = field(default_factory=Counter)
+    """Facts by what became of them: booked, old, ambiguous, echo, unknown …"""
+    skipped: Counter[str] = field(default_factory=Counter)
+    drift: Counter[tuple[int, str]] = field(default_factory=Counter)
+    oversold: Counter[int] = field(default_factory=Counter)
+    """Units below zero, by the channel whose movement went there."""
+    suspense: Counter[tuple[int, str]] = field(default_factory=Counter)
+
+    def skip(self, line: Line) -> None:
+        """A delivery or a line is not made, with its reason; never silently."""
+        self.skipped[line.reason] += 1
+        self.journal.append(line)

@@ -1,0 +1,366 @@
+"""Orders into the ledger: the newest state of each order against what is booked of its lines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from syncd.db import bookmark, catalog, ledger, shelf
+from syncd.db.catalog import LineFound, LineWanted
+from syncd.db.journal import Line
+from syncd.db.ledger import LineRow, Movement, OrderNew
+from syncd.db.pool import Connection
+from syncd.db.shelf import Shelf, ShelfChange
+from syncd.fanout.booking import Booking, Heard
+from syncd.fanout.owing import owe_deliveries
+from syncd.stock.decide import ShelfNow, predicted
+from syncd.stock.model import LineSeen, OrderSeen, Truth
+from syncd.stock.orders import (
+    LineKnown,
+    News,
+    OrderKnown,
+    cause,
+    digest,
+    effect,
+    inside_first_count,
+    judge,
+    kind_of,
+    newest,
+)
+from syncd.stock.rulebook import ChannelRules
+
+FRESH_ORDER = timedelta(hours=1)
+"""An order first heard of longer than this after it was placed explains no level that moves now."""
+
+AMBIGUOUS_WAIT = timedelta(seconds=2)
+"""Two states under one version: fetched again after the platform's second has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    heard: Heard
+    seen: OrderSeen
+    rules: ChannelRules
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One line of an accepted order with what it does."""
+
+    order: _Order
+    line: LineSeen
+    found: LineFound
+    row: LineRow
+    delta: int
+    taken_more: int
+
+
+async def book_orders(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:
+    """Book the newest state of every order heard; older and repeated states do nothing."""
+    orders = await _accepted(conn, booking, _newest_states(booking, heard))
+    if not orders:
+        return
+    steps = await _steps(conn, booking, orders)
+    await ledger.keep_lines(conn, _changed_rows(steps))
+    await _explain_levels(conn, booking, steps)
+    moving = [s for s in steps if s.order.rules.truth is Truth.ORDERS and (s.delta or s.taken_more)]
+    if moving:
+        rows = await shelf.lock(conn, _listing_ids(moving), _level_keys(moving))
+        await _move_levels(conn, booking, moving, rows)
+
+
+def _newest_states(booking: Booking, heard: Sequence[Heard]) -> list[_Order]:
+    """One state per order, sorted by (channel, order): the lock order."""
+    found: dict[tuple[int, str], _Order] = {}
+    for one in heard:
+        rules = booking.rules.channels.get(one.channel_id)
+        if not isinstance(one.fact, OrderSeen) or rules is None or rules.truth is Truth.NONE:
+            continue
+        key = one.channel_id, one.fact.order
+        before = found.get(key)
+        if before is None or newest(before.seen, one.fact) is one.fact:
+            found[key] = _Order(one, one.fact, rules)
+        if before is not None:
+            booking.outcomes[one.channel_id, "merged"] += 1
+    return [found[key] for key in sorted(found)]
+
+
+async def _accepted(
+    conn: Connection, booking: Booking, orders: Sequence[_Order]
+) -> list[tuple[_Order, bool]]:
+    """Lock the orders and keep those with news: (order, it was unknown before)."""
+    news = {
+        (o.rules.id, o.seen.order): OrderNew(
+            o.rules.id,
+            o.seen.order,
+            o.seen.number,
+            o.seen.version,
+            digest(o.seen),
+            o.seen.terminal,
+        )
+        for o in orders
+    }
+    if not news:
+        return []
+    accepted: list[tuple[_Order, bool]] = []
+    newer: list[OrderNew] = []
+    unclear: list[tuple[int, str]] = []
+    by_key = {(o.rules.id, o.seen.order): o for o in orders}
+    for known in await ledger.enter_orders(conn, list(news.values())):
+        key = known.channel_id, known.order_id
+        order, new = by_key[key], news[key]
+        before = None if known.fresh else OrderKnown(known.version, known.digest, known.terminal)
+        verdict = judge(before, order.seen, new.digest)
+        if verdict is News.ACCEPT:
+            accepted.append((order, known.fresh))
+            if not known.fresh:
+                newer.append(new)
+        elif verdict is News.AMBIGUOUS:
+            unclear.append(key)
+        booking.outcomes[known.channel_id, _outcome(verdict)] += 1
+    if newer:
+        await ledger.update_orders(conn, newer)
+    if unclear:
+        # the fetched answer is believed: forget the digest so that it is accepted
+        await ledger.update_orders(
+            conn, [replace(news[k], version=news[k].version - 1) for k in unclear]
+        )
+        await bookmark.wish_orders(conn, unclear, booking.now + AMBIGUOUS_WAIT)
+        booking.lanes.update(channel for channel, _ in unclear)
+    return accepted
+
+
+def _outcome(verdict: News) -> str:
+    return {News.ACCEPT: "booked", News.OLD: "old", News.AMBIGUOUS: "ambiguous"}[verdict]
+
+
+async def _steps(
+    conn: Connection, booking: Booking, orders: Sequence[tuple[_Order, bool]]
+) -> list[_Step]:
+    """Every line of the orders with its effect: lines that vanished hold nothing now."""
+    stored: dict[tuple[int, str], dict[tuple[str, str], LineRow]] = defaultdict(dict)
+    known_orders = [(o.rules.id, o.seen.order) for o, fresh in orders if not fresh]
+    if known_orders:
+        for row in await ledger.lines(conn, known_orders):
+            stored[row.channel_id, row.order_id][row.line_id, row.location] = row
+    pairs = [
+        (order, line)
+        for order, _ in orders
+        for line in _all_lines(order.seen, stored.get((order.rules.id, order.seen.order), {}))
+    ]
+    found = await catalog.resolve(conn, [_wanted(order, line) for order, line in pairs])
+    steps = []
+    for (order, line), what in zip(pairs, found, strict=True):
+        before = stored.get((order.rules.id, order.seen.order), {}).get((line.line, line.location))
+        steps.append(_step(booking, order, line, what, before))
+    return steps
+
+
+def _all_lines(seen: OrderSeen, stored: dict[tuple[str, str], LineRow]) -> Iterable[LineSeen]:
+    present = {(line.line, line.location) for line in seen.lines}
+    yield from seen.lines
+    for (line_id, location), row in stored.items():
+        if (line_id, location) not in present and row.taken:
+            yield LineSeen(line_id, taken=0, kept=0, location=location)
+
+
+def _wanted(order: _Order, line: LineSeen) -> LineWanted:
+    return LineWanted(
+        order.rules.id,
+        line.location,
+        line.remote,
+        line.alias,
+        line.sku,
+        order.rules.warehouse_of(line.location),
+    )
+
+
+def _step(
+    booking: Booking, order: _Order, line: LineSeen, found: LineFound, before: LineRow | None
+) -> _Step:
+    rules, seen = order.rules, order.seen
+    if before is not None and before.item_id is not None:
+        # a line stays with the item it was booked on, whatever its listing is called now
+        found = replace(
+            found,
+            listing_id=before.listing_id,
+            item_id=before.item_id,
+            warehouse_id=before.warehouse_id,
+        )
+    known = LineKnown(before.taken, before.booked, before.revision) if before else None
+    skip = _skip_reason(found)
+    inside = (
+        before is None and found.seeded_at is not None and inside_first_count(seen, found.seeded_at)
+    )
+    done = effect(
+        line,
+        known,
+        paid=seen.paid,
+        commit_on=rules.commit_on,
+        restock=rules.restock,
+        baseline=bool(skip) or inside or rules.truth is Truth.LEVELS,
+    )
+    if skip and done.taken_more and rules.truth is Truth.ORDERS:
+        detail: dict[str, object] = {"order": seen.number or seen.order, "units": done.taken_more}
+        booking.skip(
+            Line("skipped", line.sku, rules.id, found.listing_id, reason=skip, detail=detail)
+        )
+    row = LineRow(
+        rules.id,
+        seen.order,
+        line.line,
+        line.location,
+        found.listing_id,
+        found.item_id,
+        found.warehouse_id,
+        done.state.taken,
+        done.state.booked,
+        done.state.revision,
+    )
+    return _Step(order, line, found, row, done.delta, 0 if inside else done.taken_more)
+
+
+def _skip_reason(found: LineFound) -> str:
+    if found.item_id is None:
+        return "unlinked"
+    if found.warehouse_id is None:
+        return "unmapped"
+    return "" if found.seeded_at is not None else "not_seeded"
+
+
+def _changed_rows(steps: Sequence[_Step]) -> list[LineRow]:
+    """One row per line: an order that names a line twice keeps the last."""
+    unique = {(r.channel_id, r.order_id, r.line_id, r.location): r for s in steps if (r := s.row)}
+    return [unique[key] for key in sorted(unique)]
+
+
+def _listing_ids(steps: Sequence[_Step]) -> list[int]:
+    return sorted({s.found.listing_id for s in steps if s.found.listing_id is not None})
+
+
+def _level_keys(steps: Sequence[_Step]) -> list[tuple[int, int]]:
+    return sorted(
+        {
+            (s.found.item_id, s.found.warehouse_id)
+            for s in steps
+            if s.delta and s.found.item_id is not None and s.found.warehouse_id is not None
+        }
+    )
+
+
+async def _explain_levels(conn: Connection, booking: Booking, steps: Sequence[_Step]) -> None:
+    """Where levels are the truth an order is a hint to look, and explains what the look books."""
+    notes = []
+    looks: dict[int, datetime | None] = {}
+    for step in steps:
+        listing, seen = step.found.listing_id, step.order.seen
+        if step.order.rules.truth is not Truth.LEVELS or listing is None or not step.taken_more:
+            continue
+        kind = kind_of(-step.taken_more, seen.kind)
+        looks.setdefault(listing, step.order.heard.received_at)
+        booking.lanes.add(step.order.rules.id)
+        if seen.created is None or seen.at - seen.created < FRESH_ORDER or step.row.revision:
+            notes.append((listing, seen.order, seen.number, kind, -step.taken_more, seen.at))
+    if notes:
+        await ledger.annotate(conn, notes)
+    if looks:
+        await shelf.wish(conn, list(looks), "order", booking.now, received_at=list(looks.values()))
+
+
+async def _move_levels(
+    conn: Connection, booking: Booking, steps: Sequence[_Step], rows: Sequence[Shelf]
+) -> None:
+    movements = [_movement(step) for step in steps if step.delta]
+    shelves, certain = _predict(steps, rows)
+    changed = [row for row in shelves if row.listing_id in certain]
+    if changed:
+        await shelf.change(
+            conn, [ShelfChange(r.listing_id, r.shown, r.shown_at, r.lag_asks) for r in changed]
+        )
+    levels: dict[tuple[int, int], int] = {}
+    if movements:
+        for now in await ledger.book(conn, movements, booking.now):
+            levels[now.item_id, now.warehouse_id] = now.quantity
+            _count_oversold(booking, steps, now.item_id, now.quantity, now.delta)
+        for movement in movements:
+            booking.movements[movement.channel_id, movement.kind] += 1
+    forced = await _look_where_unsure(conn, booking, shelves, certain)
+    await owe_deliveries(conn, booking, shelves, levels, _received(steps), forced)
+
+
+def _movement(step: _Step) -> Movement:
+    seen, rules = step.order.seen, step.order.rules
+    assert step.found.item_id is not None
+    assert step.found.warehouse_id is not None
+    return Movement(
+        item_id=step.found.item_id,
+        warehouse_id=step.found.warehouse_id,
+        delta=step.delta,
+        kind=kind_of(step.delta, seen.kind),
+        cause=cause(rules.name, seen.order, step.line.line, step.line.location, step.row.revision),
+        channel_id=rules.id,
+        event_id=step.order.heard.event_id,
+        actor=rules.name,
+        note=seen.number,
+        occurred_at=seen.at,
+    )
+
+
+def _predict(
+    steps: Sequence[_Step], rows: Sequence[Shelf]
+) -> tuple[list[Shelf], dict[int, bool]]:
+    """Shelves after the orders' steps; and, for each that a step touched, whether it is certain."""
+    shelves = {row.listing_id: row for row in rows}
+    certain: dict[int, bool] = {}
+    for step in steps:
+        rules, listing = step.order.rules, step.found.listing_id
+        row = shelves.get(listing) if listing is not None else None
+        if row is None or rules.truth is not Truth.ORDERS or not rules.sells_down:
+            continue
+        now = ShelfNow(row.shown, row.shown_at, row.turn, row.attempt_open)
+        shown, sure = predicted(now, step.taken_more, step.order.seen.at, rules.clock_margin_s)
+        shelves[row.listing_id] = replace(row, shown=shown)
+        certain[row.listing_id] = certain.get(row.listing_id, True) and sure
+    return list(shelves.values()), certain
+
+
+async def _look_where_unsure(
+    conn: Connection, booking: Booking, shelves: Sequence[Shelf], certain: dict[int, bool]
+) -> frozenset[int]:
+    """A step near a reading or write may be on either side of it: look, or where a look is dear write."""
+    forced, looks = [], []
+    for row in shelves:
+        if certain.get(row.listing_id, True) or row.attempt_open:
+            continue
+        if booking.rules.channels[row.channel_id].reads_one_by_one:
+            forced.append(row.listing_id)
+        else:
+            looks.append(row.listing_id)
+            booking.lanes.add(row.channel_id)
+    if looks:
+        await shelf.wish(conn, looks, "unsure", booking.now)
+    return frozenset(forced)
+
+
+def _received(steps: Sequence[_Step]) -> dict[tuple[int, int], datetime | None]:
+    """When the oldest webhook behind each level's change was received."""
+    found: dict[tuple[int, int], datetime | None] = {}
+    for step in steps:
+        at = step.order.heard.received_at
+        if step.found.item_id is None or step.found.warehouse_id is None or at is None:
+            continue
+        key = step.found.item_id, step.found.warehouse_id
+        before = found.get(key)
+        found[key] = at if before is None else min(before, at)
+    return found
+
+
+def _count_oversold(
+    booking: Booking, steps: Sequence[_Step], item_id: int, quantity: int, delta: int
+) -> None:
+    below = min(quantity, 0) - min(quantity - delta, 0)
+    if below < 0:
+        channel = next(s.order.rules.id for s in steps if s.found.item_id == item_id and s.delta)
+        booking.oversold[channel] -= below

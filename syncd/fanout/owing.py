@@ -1,0 +1,114 @@
+"""After levels moved: which listings of the item do not show their target, and so are owed one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from syncd.db import ledger, outbox, shelf
+from syncd.db.journal import Line
+from syncd.db.outbox import Owe
+from syncd.db.pool import Connection
+from syncd.db.shelf import Shelf
+from syncd.fanout.booking import Booking
+from syncd.stock.decide import Rank, owed
+from syncd.stock.model import Truth
+from syncd.stock.policy import target
+from syncd.stock.rulebook import ChannelRules
+
+LevelKey = tuple[int, int]
+"""(item, warehouse)."""
+
+
+async def owe_deliveries(
+    conn: Connection,
+    booking: Booking,
+    shelves: Iterable[Shelf],
+    levels: Mapping[LevelKey, int],
+    received: Mapping[LevelKey, datetime | None],
+    forced: frozenset[int] = frozenset(),
+) -> None:
+    """Owe a delivery to every locked listing that does not show its target for certain.
+
+    `forced` listings are owed one whatever they are believed to show.
+    """
+    owes: list[Owe] = []
+    unread: list[int] = []
+    for row in shelves:
+        key = _key(row)
+        if key is None or key not in levels:
+            continue
+        rules = booking.rules.channels.get(row.channel_id)
+        reason = skip_reason(row, rules)
+        if rules is None or reason:
+            booking.skip(_skipped(row, reason or "channel_removed"))
+            continue
+        wants = target(levels[key], rules.policy_of(row.sku))
+        if not rules.allows(wants, row.shown):
+            booking.skip(_skipped(row, "channel_off"))
+            continue
+        if row.shown is None and rules.truth is Truth.LEVELS and not row.attempt_open:
+            unread.append(row.listing_id)
+            booking.lanes.add(row.channel_id)
+            continue
+        must = owed(wants, row.shown, attempt_open=row.attempt_open)
+        if must is None and row.listing_id not in forced:
+            continue
+        rank, risk = (must.rank, must.risk) if must else (Rank.FALL, 0)
+        is_forced = row.listing_id in forced
+        owes.append(Owe(row.listing_id, row.channel_id, rank, risk, received.get(key), is_forced))
+        booking.lanes.add(row.channel_id)
+    if owes:
+        await outbox.owe(conn, owes, booking.now)
+    if unread:
+        await shelf.wish(conn, unread, "baseline", booking.now)
+
+
+def skip_reason(row: Shelf, rules: ChannelRules | None) -> str:
+    """Why nothing is delivered to a listing; empty: it is served."""
+    if rules is None:
+        return "channel_removed"
+    if row.gone:
+        return "gone"
+    if row.skip:
+        return row.skip
+    if not row.managed:
+        return "unmanaged"
+    if rules.exclude and rules.excludes(row.sku):
+        return "excluded"
+    return ""
+
+
+def _skipped(row: Shelf, reason: str) -> Line:
+    return Line("skipped", row.sku, row.channel_id, row.listing_id, row.shown, reason=reason)
+
+
+def _key(row: Shelf) -> LevelKey | None:
+    if row.item_id is None or row.warehouse_id is None:
+        return None
+    return row.item_id, row.warehouse_id
+
+
+async def owe_again(
+    conn: Connection,
+    booking: Booking,
+    listing_ids: Sequence[int],
+    *,
+    forced: bool = False,
+) -> None:
+    """Lock these listings, look at their levels afresh and owe what they need.
+
+    For listings that were just linked, and for a push (`forced`).
+    """
+    rows = await shelf.lock(conn, listing_ids, [])
+    keys = sorted({key for row in rows if (key := _key(row)) is not None})
+    levels = {(v.item_id, v.warehouse_id): v.quantity for v in await ledger.levels(conn, keys)}
+    wanted = frozenset(listing_ids)
+    await owe_deliveries(
+        conn,
+        booking,
+        [row for row in rows if row.listing_id in wanted],
+        levels,
+        {},
+        wanted if forced else frozenset(),
+    )

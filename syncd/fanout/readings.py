@@ -1,0 +1,219 @@
+"""Readings into the ledger: where levels are the truth, observed − shown is what moved.
+
+One conversation per listing: a reading counts only if its listing's turn is the one it was asked in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from syncd.db import ledger, shelf
+from syncd.db.journal import Line
+from syncd.db.ledger import Movement
+from syncd.db.pool import Connection
+from syncd.db.shelf import Shelf, ShelfChange
+from syncd.fanout.booking import Booking
+from syncd.fanout.owing import owe_deliveries
+from syncd.stock.decide import Meaning, ShelfNow, meaning
+from syncd.stock.model import QUANTITY_LIMIT, Kind, Truth
+
+LAG_WAIT = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a listing showed. `unannounced`: the sweep found it and no event had said so."""
+
+    listing_id: int
+    quantity: int
+    at: datetime | None
+    unannounced: bool = False
+    received_at: datetime | None = None
+
+
+async def book_readings(
+    conn: Connection, booking: Booking, found: Sequence[Found], asked_turn: int, asked_at: datetime
+) -> set[int]:
+    """Book what these listings showed when asked at that turn; gives those that must be asked again."""
+    usable = {f.listing_id: f for f in found if abs(f.quantity) <= QUANTITY_LIMIT}
+    for reading in found:
+        if reading.listing_id not in usable:
+            booking.skip(Line("skipped", "", None, reading.listing_id, reason="out_of_bounds"))
+    rows = await shelf.lock(conn, sorted(usable), [])
+    meanings = {
+        row.listing_id: meaning(
+            ShelfNow(row.shown, row.shown_at, row.turn, row.attempt_open, row.lag_asks),
+            usable[row.listing_id].quantity,
+            usable[row.listing_id].at,
+            asked_turn,
+        )
+        for row in rows
+        if row.listing_id in usable
+    }
+    after = [_after(booking, row, usable.get(row.listing_id), meanings, asked_at) for row in rows]
+    changes = [
+        ShelfChange(row.listing_id, row.shown, row.shown_at)
+        for row in after
+        if meanings.get(row.listing_id) in (Meaning.BASELINE, Meaning.DIFFERS)
+    ]
+    movements, received = await _movements(conn, booking, rows, usable, meanings, asked_at)
+    if changes:
+        await shelf.change(conn, changes)
+    if movements:
+        for now in await ledger.book(conn, movements, booking.now):
+            below = min(now.quantity, 0) - min(now.quantity - now.delta, 0)
+            if below < 0 and movements[0].channel_id is not None:
+                booking.oversold[movements[0].channel_id] -= below
+        for movement in movements:
+            booking.movements[movement.channel_id, movement.kind] += 1
+    await _ask_again(conn, booking, meanings)
+    # read after the locks: nobody else moves these levels until we are done
+    keys = sorted(_keys_to_owe(rows, meanings))
+    levels = {(v.item_id, v.warehouse_id): v.quantity for v in await ledger.levels(conn, keys)}
+    await owe_deliveries(conn, booking, _to_owe(after, meanings, movements), levels, received)
+    return {i for i, said in meanings.items() if said in (Meaning.DROPPED, Meaning.LAGGING)}
+
+
+def _after(
+    booking: Booking,
+    row: Shelf,
+    reading: Found | None,
+    meanings: dict[int, Meaning],
+    asked_at: datetime,
+) -> Shelf:
+    """The shelf as it is known after the reading.
+
+    Where levels are the truth only the platform's own stamps are compared; ours differ by seconds.
+    """
+    if reading is None or meanings[row.listing_id] not in (Meaning.BASELINE, Meaning.DIFFERS):
+        return row
+    stamp = reading.at if _truth(booking, row) is Truth.LEVELS else reading.at or asked_at
+    return replace(row, shown=reading.quantity, shown_at=stamp)
+
+
+async def _movements(
+    conn: Connection,
+    booking: Booking,
+    rows: Sequence[Shelf],
+    found: dict[int, Found],
+    meanings: dict[int, Meaning],
+    asked_at: datetime,
+) -> tuple[list[Movement], dict[tuple[int, int], datetime | None]]:
+    """Differences of `levels` shelves become movements; those of `orders` shelves are journalled."""
+    differing = [r for r in rows if meanings.get(r.listing_id) is Meaning.DIFFERS]
+    movements: list[Movement] = []
+    received: dict[tuple[int, int], datetime | None] = {}
+    levels_ids = [r.listing_id for r in differing if _truth(booking, r) is Truth.LEVELS]
+    notes = await _notes(conn, levels_ids)
+    for row in differing:
+        reading = found[row.listing_id]
+        truth = _truth(booking, row)
+        assert row.shown is not None
+        if reading.unannounced:
+            booking.drift[row.channel_id, _drift_cause(truth)] += 1
+        if truth is Truth.ORDERS:
+            booking.journal.append(
+                Line(
+                    "differs",
+                    row.sku,
+                    row.channel_id,
+                    row.listing_id,
+                    row.shown,
+                    reading.quantity,
+                    "the shelf is not what its orders and our writes explain",
+                )
+            )
+        elif truth is Truth.LEVELS and row.item_id is not None and row.warehouse_id is not None:
+            delta = reading.quantity - row.shown
+            kind, note = _explained(delta, notes.get(row.listing_id, []))
+            movements.append(_movement(booking, row, reading, delta, kind, note, asked_at))
+            received[row.item_id, row.warehouse_id] = reading.received_at
+    return movements, received
+
+
+def _truth(booking: Booking, row: Shelf) -> Truth:
+    rules = booking.rules.channels.get(row.channel_id)
+    return rules.truth if rules else Truth.NONE
+
+
+def _drift_cause(truth: Truth) -> str:
+    return "missed_webhook" if truth is Truth.LEVELS else "edited"
+
+
+async def _notes(
+    conn: Connection, listing_ids: Sequence[int]
+) -> dict[int, list[tuple[str, str, int]]]:
+    """What orders said about these listings: listing → [(kind, number, units)]."""
+    notes: dict[int, list[tuple[str, str, int]]] = {}
+    if listing_ids:
+        for listing, kind, number, units in await ledger.take_annotations(conn, listing_ids):
+            notes.setdefault(listing, []).append((kind, number, units))
+    return notes
+
+
+def _explained(delta: int, notes: Sequence[tuple[str, str, int]]) -> tuple[Kind, str]:
+    """The kind of a difference: what orders said if it adds up to it, else an edit on the channel."""
+    numbers = ", ".join(dict.fromkeys(number for _, number, _ in notes))[:200]
+    if notes and sum(units for _, _, units in notes) == delta:
+        return Kind(notes[-1][0]), numbers
+    return Kind.EDIT, f"orders heard: {numbers}" if numbers else ""
+
+
+def _movement(
+    booking: Booking,
+    row: Shelf,
+    reading: Found,
+    delta: int,
+    kind: Kind,
+    note: str,
+    asked_at: datetime,
+) -> Movement:
+    assert row.item_id is not None
+    assert row.warehouse_id is not None
+    name = booking.rules.channels[row.channel_id].name
+    return Movement(
+        item_id=row.item_id,
+        warehouse_id=row.warehouse_id,
+        delta=delta,
+        kind=kind,
+        cause=f"{name}:level:{row.listing_id}:turn:{row.turn}",
+        channel_id=row.channel_id,
+        event_id=None,
+        actor=name,
+        note=note,
+        occurred_at=reading.at or asked_at,
+    )
+
+
+async def _ask_again(conn: Connection, booking: Booking, meanings: dict[int, Meaning]) -> None:
+    dropped = [i for i, said in meanings.items() if said is Meaning.DROPPED]
+    lagging = [i for i, said in meanings.items() if said is Meaning.LAGGING]
+    if dropped:
+        await shelf.wish(conn, sorted(dropped), "overlapped", booking.now)
+    if lagging:
+        await shelf.count_lag(conn, lagging)
+        later = booking.now + LAG_WAIT
+        await shelf.wish(conn, sorted(lagging), "lagging", booking.now, not_before=later)
+
+
+def _keys_to_owe(rows: Sequence[Shelf], meanings: dict[int, Meaning]) -> set[tuple[int, int]]:
+    return {
+        (row.item_id, row.warehouse_id)
+        for row in rows
+        if row.listing_id in meanings and row.item_id is not None and row.warehouse_id is not None
+    }
+
+
+def _to_owe(
+    after: Sequence[Shelf], meanings: dict[int, Meaning], movements: Sequence[Movement]
+) -> list[Shelf]:
+    """The listings read for certain, and every listing of an item that moved."""
+    moved = {(m.item_id, m.warehouse_id) for m in movements}
+    sure = (Meaning.BASELINE, Meaning.SAME, Meaning.DIFFERS)
+    return [
+        row
+        for row in after
+        if meanings.get(row.listing_id) in sure or (row.item_id, row.warehouse_id) in moved
+    ]
