@@ -1,0 +1,231 @@
+"""What WooCommerce says, read into facts: orders, products, variations and its error objects.
+
+Pure functions of one JSON value. A shape that cannot be read raises RetryLater (an answer may be
+right the next time), a quantity that cannot be true raises BadFact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from syncd.connectors.base import Ref
+from syncd.errors import BadFact, RetryLater
+from syncd.stock.model import (
+    Fact,
+    ItemGone,
+    ItemSeen,
+    Kind,
+    LevelSeen,
+    LineSeen,
+    ListingSeen,
+    OrderHint,
+    OrderSeen,
+    Reading,
+    SubscriptionChanged,
+)
+
+OVER_STATUSES = frozenset({"cancelled", "refunded", "failed", "trash"})
+"""Nobody keeps or waits for the goods any more, whatever the shelf was given back."""
+
+NO_SUCH_ORDER = "woocommerce_rest_shop_order_invalid_id"
+
+_KINDS = {"cancelled": Kind.CANCELLATION, "pending": Kind.CANCELLATION, "refunded": Kind.REFUND}
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RetryLater("the answer has an unexpected shape: no object")
+    return value
+
+
+def as_rows(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise RetryLater("the answer has an unexpected shape: no list of objects")
+    return value
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise BadFact("the body is not JSON") from error
+    if not isinstance(value, dict):
+        raise BadFact("the body is no object")
+    return value
+
+
+def text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def number_of(value: Any) -> str:
+    """An id as text; "" where there is none (0 means none here)."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return ""
+    text = str(value)
+    return text if text.isdecimal() and text.isascii() and int(text) > 0 else ""
+
+
+def id_of(row: Mapping[str, Any]) -> str:
+    number = number_of(row.get("id"))
+    if not number:
+        raise RetryLater("the answer has a row without an id")
+    return number
+
+
+def name_of(row: Mapping[str, Any]) -> tuple[str, str]:
+    return id_of(row), text(row.get("date_modified_gmt"))
+
+
+def stamp(value: Any) -> datetime | None:
+    """`2026-11-22T03:27:18`: UTC although it does not say so, whole seconds."""
+    try:
+        return datetime.fromisoformat(text(value)).replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def whole(value: Any, what: str) -> int:
+    """A whole number, or its text; plugins sell fractions, which are never rounded."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadFact(f"{what}: {str(value)[:40]!r} is no whole number")
+    return value
+
+
+def meta_of(row: Mapping[str, Any], key: str) -> Any:
+    for entry in as_rows(row.get("meta_data") or []):
+        if entry.get("key") == key:
+            return entry.get("value")
+    return None
+
+
+def error_facts(body: Mapping[str, Any]) -> Sequence[Fact]:
+    """Signed error objects (observed on WooCommerce 10.7.0, 2026-11-22).
+
+    An order deleted for good leaves one without its id: nothing to book. Any other (the owner of
+    the webhook is gone: upstream issue 37806) means that the registration is worth an audit.
+    """
+    return () if body["code"] == NO_SUCH_ORDER else (SubscriptionChanged(),)
+
+
+def order_facts(body: dict[str, Any], happened: str) -> Sequence[Fact]:
+    """The whole order as it was at delivery; `{"id": N}` for the trash, which keeps its units.
+
+    Partial refunds name no lines here, so such an order is fetched.
+    """
+    refunded = body.get("refunds") and body.get("status") not in OVER_STATUSES
+    if happened == "deleted" or refunded or "line_items" not in body:
+        return (OrderHint(id_of(body)),)
+    return (order_seen(body, {}),)
+
+
+def order_seen(row: dict[str, Any], refunded: Mapping[str, int]) -> OrderSeen:
+    """One order. Raises BadFact for a quantity that is no whole number.
+
+    Stamps are whole seconds: two states may share a version, and are fetched again by the core.
+    Only an order deleted for good is terminal: from every status there is a way on.
+    """
+    order = id_of(row)
+    at = stamp(row.get("date_modified_gmt")) or stamp(row.get("date_created_gmt"))
+    if at is None:
+        raise BadFact(f"order {order} has no time of modification")
+    over = row.get("status") in OVER_STATUSES
+    lines = []
+    for line in as_rows(row.get("line_items") or []):
+        name, where = id_of(line), f"order {order} line {id_of(line)}"
+        reduced = meta_of(line, "_reduced_stock")
+        quantity = whole(line.get("quantity", 0), where)
+        product, variation = number_of(line.get("product_id")), number_of(line.get("variation_id"))
+        lines.append(
+            LineSeen(
+                line=name,
+                taken=0 if reduced is None else whole(reduced, where),
+                kept=0 if over else max(quantity - refunded.get(name, 0), 0),
+                remote=variation or product,
+                alias=product,
+                sku=text(line.get("sku")),
+            )
+        )
+    return OrderSeen(
+        order=order,
+        version=_version(at),
+        at=at,
+        lines=tuple(lines),
+        number=text(row.get("number")),
+        paid=bool(row.get("date_paid_gmt")),
+        kind=_KINDS.get(text(row.get("status")), Kind.SALE),
+    )
+
+
+def _version(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def deleted_order(order: str, now: datetime) -> OrderSeen:
+    """Deleted for good: the shop does not say when, so it is now; it gives nothing back there."""
+    return OrderSeen(order, _version(now), now, lines=(), terminal=True, kind=Kind.CANCELLATION)
+
+
+def product_facts(body: dict[str, Any], happened: str) -> Sequence[Fact]:
+    """A product, or a variation in the shape of one (`type` variation, `parent_id`).
+
+    Stock moved by orders and by the API arrives here as `product.updated`.
+    """
+    remote = id_of(body)
+    if happened == "deleted" or body.get("status") == "trash":
+        return (ItemGone(remotes=(remote,)), ItemGone(group=remote))
+    if body.get("manage_stock") == "parent":
+        parent = number_of(body.get("parent_id"))
+        return (LevelSeen(parent),) if parent else ()
+    quantity = body.get("stock_quantity")
+    if isinstance(quantity, float) or (body.get("manage_stock") is True and quantity is None):
+        raise BadFact(f"product {remote}: {quantity!r} in stock is no whole number")
+    seen = listing_seen(body)
+    level = LevelSeen(remote, quantity=seen.quantity, at=seen.at)
+    return (ItemSeen((seen,)), level) if seen.sku else (level,)
+
+
+def listing_seen(row: dict[str, Any], parent: str = "") -> ListingSeen:
+    """One row of the catalogue. A fraction in stock (a plugin's) makes it unmanaged here.
+
+    `alias` is set where variations may leave their stock to this row.
+    """
+    remote, quantity = id_of(row), _tracked(row)
+    if row.get("type") == "variation":
+        parent = parent or number_of(row.get("parent_id"))
+    return ListingSeen(
+        remote=remote,
+        sku=text(row.get("sku")),
+        quantity=quantity,
+        managed=quantity is not None,
+        at=stamp(row.get("date_modified_gmt")),
+        alias=remote if row.get("variations") else "",
+        group=parent,
+        barcode=text(row.get("global_unique_id")),
+        handle=text(row.get("slug")),
+        title=text(row.get("name")),
+    )
+
+
+def variations_seen(rows: Iterable[dict[str, Any]], parent: str = "") -> list[ListingSeen]:
+    found = (listing_seen(row, parent) for row in rows if row.get("manage_stock") != "parent")
+    return list(found)
+
+
+def _tracked(row: Mapping[str, Any]) -> int | None:
+    quantity = row.get("stock_quantity")
+    whole = isinstance(quantity, int) and not isinstance(quantity, bool)
+    return quantity if whole and row.get("manage_stock") is True else None
+
+
+def reading_of(ref: Ref, row: Mapping[str, Any] | None) -> Reading:
+    if row is None:
+        return Reading(ref.remote, ref.location, None, missing=True)
+    return Reading(ref.remote, ref.location, _tracked(row), at=stamp(row.get("date_modified_gmt")))
