@@ -1,0 +1,1 @@
+"""What an operator sees of the process: metrics, logs, health, and word to the service manager."""
