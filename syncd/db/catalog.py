@@ -284,6 +284,14 @@ async def mark_gone(
     return [tuple(row) for row in await conn.fetch(MARK_GONE, channel_id, remotes, group, now)]
 
 
+SET_UNMANAGED = "update listing set managed = false where id = any($1::bigint[])"
+
+
+async def set_unmanaged(conn: Connection, listing_ids: Sequence[int]) -> None:
+    """The platform does not track these: nothing is delivered to them, and nothing is zero."""
+    await conn.execute(SET_UNMANAGED, listing_ids)
+
+
 LIVE_LISTINGS = """
 select id, remote from listing
 where channel_id = $1 and gone_at is null and id > $2 order by id limit $3

@@ -12,6 +12,9 @@ from uuid import UUID
 
 from syncd.db.pool import Connection
 
+ALL = 32767
+"""`batch_cap` of a row that may go in any batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Owe:
@@ -309,19 +312,27 @@ async def lock_attempt(
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How one row of an attempt ended: what its shelf shows now."""
+    """How one row of an attempt ended. `changed`: its shelf shows `shown` now, else what it did.
+
+    `stale`: its comparison failed once more.
+    """
 
     listing_id: int
-    shown: int | None
-    shown_at: datetime | None
-    stale_times: int
+    shown: int | None = None
+    shown_at: datetime | None = None
+    changed: bool = False
+    stale: bool = False
 
 
 SETTLE = """
-update shelf s set shown = g.shown, shown_at = g.shown_at, stale_times = g.stale_times,
+update shelf s set
+    shown = case when g.changed then g.shown else s.shown end,
+    shown_at = case when g.changed then g.shown_at else s.shown_at end,
+    stale_times = case when g.stale then s.stale_times + 1
+                       when g.changed then 0 else s.stale_times end,
     attempt_id = null, lag_asks = 0, turn = nextval('turn')
-from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::smallint[])
-    as g(listing_id, shown, shown_at, stale_times)
+from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::boolean[], $5::boolean[])
+    as g(listing_id, shown, shown_at, changed, stale)
 where s.listing_id = g.listing_id
 """
 
@@ -335,7 +346,8 @@ async def settle(conn: Connection, attempt_id: UUID, rows: Sequence[Settled]) ->
         [r.listing_id for r in rows],
         [r.shown for r in rows],
         [r.shown_at for r in rows],
-        [r.stale_times for r in rows],
+        [r.changed for r in rows],
+        [r.stale for r in rows],
     )
     await conn.execute(CLOSE, attempt_id)
 
@@ -427,17 +439,55 @@ async def now_owed(conn: Connection) -> list[OutboxNow]:
     return [OutboxNow(*row) for row in await conn.fetch(OUTBOX_NOW)]
 
 
-NEXT_DUE = """
-select least(
-    (select min(greatest(o.not_before, o.owed_at)) from outbox o
-     where o.channel_id = $1 and o.parked_at is null),
-    (select min(not_before) from attempt where channel_id = $1),
-    (select min(not_before) from look where channel_id = $1),
-    (select min(not_before) from order_look where channel_id = $1))
+PEEK = """
+select o.listing_id from outbox o join shelf s on s.listing_id = o.listing_id
+where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2 and s.attempt_id is null
+order by o.rank, o.owed_at limit $3
 """
 
 
-async def next_due(conn: Connection, channel_id: int) -> datetime | None:
-    """When the lane of a channel next has something to do; None: nothing waits."""
-    found: datetime | None = await conn.fetchval(NEXT_DUE, channel_id)
-    return found
+async def peek(conn: Connection, channel_id: int, now: datetime, limit: int) -> list[int]:
+    """Listings whose delivery is due, most urgent first, without locking them."""
+    return [row[0] for row in await conn.fetch(PEEK, channel_id, now, limit)]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a lane could do now, and when the next thing falls due (None: nothing waits)."""
+
+    attempts: bool
+    orders: bool
+    looks: bool
+    writes: bool
+    next_at: datetime | None
+
+
+DUE = """
+select
+    exists (select from attempt a where a.channel_id = $1 and a.not_before <= $2
+            and not (a.id = any($3::uuid[]))) as attempts,
+    exists (select from order_look where channel_id = $1 and not_before <= $2) as orders,
+    exists (select from look k join shelf s on s.listing_id = k.listing_id
+            where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
+              and not (k.listing_id = any($4::bigint[]))) as looks,
+    exists (select from outbox o join shelf s on s.listing_id = o.listing_id
+            where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2
+              and s.attempt_id is null) as writes,
+    least(
+        (select min(not_before) from outbox
+         where channel_id = $1 and parked_at is null and not_before > $2),
+        (select min(not_before) from attempt where channel_id = $1 and not_before > $2),
+        (select min(not_before) from look where channel_id = $1 and not_before > $2),
+        (select min(not_before) from order_look where channel_id = $1 and not_before > $2)) as next_at
+"""
+
+
+async def due(
+    conn: Connection,
+    channel_id: int,
+    now: datetime,
+    busy_attempts: Sequence[UUID],
+    busy_looks: Sequence[int],
+) -> Due:
+    """What the lane of a channel has to do."""
+    return Due(*await conn.fetchrow(DUE, channel_id, now, busy_attempts, busy_looks))

@@ -201,10 +201,11 @@ class Look:
     location: str
     sku: str
     batch_group: str
+    received_at: datetime | None
 
 
 DUE_LOOKS = """
-select k.listing_id, k.wish, l.remote, l.location, l.sku, l.batch_group
+select k.listing_id, k.wish, l.remote, l.location, l.sku, l.batch_group, k.received_at
 from look k join listing l on l.id = k.listing_id join shelf s on s.listing_id = k.listing_id
 where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
   and not (k.listing_id = any($4::bigint[]))
@@ -227,10 +228,12 @@ async def looked(conn: Connection, listing_ids: Sequence[int], asked_turn: int) 
     await conn.execute(LOOKED, listing_ids, asked_turn)
 
 
-NEXT_LOOK = "select min(not_before) from look where channel_id = $1"
+LOOKS_OF = """
+select l.id, 0::bigint, l.remote, l.location, l.sku, l.batch_group, null::timestamptz
+from listing l where l.id = any($1::bigint[]) order by l.id
+"""
 
 
-async def next_look(conn: Connection, channel_id: int) -> datetime | None:
-    """When the next look of a channel is due; None: nothing is wished."""
-    found: datetime | None = await conn.fetchval(NEXT_LOOK, channel_id)
-    return found
+async def looks_of(conn: Connection, listing_ids: Sequence[int]) -> list[Look]:
+    """These listings, to be read without a wish."""
+    return [Look(*row) for row in await conn.fetch(LOOKS_OF, listing_ids)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from syncd.db import bookmark, catalog, journal, shelf
+from syncd.db import bookmark, catalog, shelf
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
 from syncd.fanout.booking import Booking, Heard
@@ -41,7 +41,6 @@ async def book(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> No
             booking.closed[one.channel_id] = one.fact.reason
         elif isinstance(one.fact, SubscriptionChanged):
             booking.sweeps.add(one.channel_id)
-    await journal.write(conn, booking.journal, booking.now)
 
 
 async def _news_of_items(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:

@@ -1,0 +1,9 @@
+"""What every walker carries: the database, the rulebook, the running channels and the doorbells."""
+
+from __future__ import annotations
+
+from syncd.corridor.bells import Bells
+from syncd.corridor.core import Channel, Core
+from syncd.corridor.fetch import fetch_orders
+
+__all__ = ["Bells", "Channel", "Core", "fetch_orders"]

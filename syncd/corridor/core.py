@@ -1,0 +1,122 @@
+"""The shared core of the daemon: what walkers need, and what happens after every booking commits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from uuid import UUID, uuid4
+
+from syncd.connectors.base import Connector
+from syncd.connectors.breaker import Breaker
+from syncd.connectors.http import Http
+from syncd.corridor.bells import Bells
+from syncd.db import journal
+from syncd.db.pool import Connection, Database
+from syncd.fanout import Booking
+from syncd.stock.rulebook import ChannelRules, Rulebook
+from syncd.telemetry.logs import get_logger
+from syncd.telemetry.metrics import Metrics
+
+log = get_logger("syncd.core")
+
+
+def utc_now() -> datetime:
+    """The time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Channel:
+    """A channel as it runs. `closed`: why it is stopped, empty while it is not."""
+
+    rules: ChannelRules
+    connector: Connector
+    http: Http
+    breaker: Breaker
+    closed: str = ""
+    closed_at: datetime | None = None
+    baselined: bool = False
+    sales_seen_at: datetime | None = None
+
+    @property
+    def id(self) -> int:
+        return self.rules.id
+
+    @property
+    def name(self) -> str:
+        return self.rules.name
+
+
+@dataclass(slots=True)
+class Core:
+    """Everything walkers share. A reload replaces `rulebook` and `channels` in one step."""
+
+    db: Database
+    metrics: Metrics
+    rulebook: Rulebook
+    bells: Bells = field(default_factory=Bells)
+    channels: dict[int, Channel] = field(default_factory=dict)
+    clock: Callable[[], datetime] = utc_now
+    rng: Random = field(default_factory=Random)
+    new_key: Callable[[], UUID] = uuid4
+
+    @asynccontextmanager
+    async def booking(self, name: str) -> AsyncIterator[tuple[Connection, Booking]]:
+        """One booking transaction: its journal is written with it, its bells ring after it."""
+        booking = Booking(self.rulebook, self.clock())
+        async with self.db.transaction(name) as conn:
+            yield conn, booking
+            await journal.write(conn, booking.journal, booking.now)
+        self._after(booking)
+
+    def _after(self, booking: Booking) -> None:
+        self._count(booking)
+        for channel_id in booking.lanes:
+            self.bells.lanes[channel_id].set()
+        for channel_id in booking.sweeps:
+            self.bells.sweeps[channel_id].set()
+        for channel_id, reason in booking.closed.items():
+            if channel_id in self.channels:
+                self.close(self.channels[channel_id], reason)
+
+    def close(self, channel: Channel, reason: str) -> None:
+        """Stop a channel: its lane makes no call but probes until it answers again."""
+        if not channel.closed:
+            log.warning("channel.closed", channel=channel.name, reason=reason)
+        channel.closed = reason
+        channel.closed_at = self.clock()
+        self.metrics.breaker_state.labels(channel.name).set(2)
+
+    def reopen(self, channel: Channel) -> None:
+        """The channel answers again."""
+        if channel.closed:
+            log.info("channel.reopened", channel=channel.name, was=channel.closed)
+        channel.closed = ""
+        channel.closed_at = None
+        self.metrics.breaker_state.labels(channel.name).set(0)
+        self.bells.lanes[channel.id].set()
+        self.bells.sweeps[channel.id].set()
+
+    def name_of(self, channel_id: int | None) -> str:
+        """A channel's name for a metric label; empty where none is meant."""
+        rules = self.rulebook.channels.get(channel_id) if channel_id is not None else None
+        return rules.name if rules else ""
+
+    def _count(self, booking: Booking) -> None:
+        metrics = self.metrics
+        for (channel_id, kind), count in booking.movements.items():
+            metrics.movements_total.labels(self.name_of(channel_id), kind).inc(count)
+        for (one, outcome), count in booking.outcomes.items():
+            metrics.events_total.labels(self.name_of(one), outcome).inc(count)
+            if outcome == "echo":
+                metrics.echo_total.inc(count)
+        for line in booking.journal:
+            if line.outcome == "skipped" and line.channel_id is not None:
+                metrics.deliveries_total.labels(self.name_of(line.channel_id), "skipped").inc()
+        for (one, cause), count in booking.drift.items():
+            metrics.drift_total.labels(self.name_of(one), cause).inc(count)
+        for one, units in booking.oversold.items():
+            metrics.oversell_units_total.labels(self.name_of(one)).inc(units)

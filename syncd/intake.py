@@ -1,0 +1,112 @@
+"""Intake turns waiting events into facts and books them in batches; poison is parked, the rest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syncd.connectors.base import Event
+from syncd.corridor import Core
+from syncd.corridor.bells import rung
+from syncd.db import inbox
+from syncd.db.inbox import QueuedEvent
+from syncd.errors import BadFact, DatabaseAway
+from syncd.fanout import Heard, book
+from syncd.stock.model import OrderSeen
+from syncd.stock.orders import checked
+from syncd.telemetry.logs import get_logger
+
+log = get_logger("syncd.intake")
+
+BATCH = 500
+POLL_S = 1.0
+AWAY_S = 0.2
+
+
+class Intake:
+    """Walks the inbox. One runs per daemon; several would be safe."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._limit = BATCH
+
+    async def run(self) -> None:
+        """Book events until cancelled."""
+        while True:
+            try:
+                took = await self.step()
+            except DatabaseAway:
+                await rung(self._core.bells.intake, AWAY_S)
+                continue
+            if not took:
+                await rung(self._core.bells.intake, POLL_S)
+
+    async def step(self) -> int:
+        """Book one batch; gives how many events left the queue.
+
+        A batch that cannot be booked is halved until the event that hurts stands alone; that one is
+        parked with its error.
+        """
+        try:
+            took = await self._book_batch()
+        except DatabaseAway:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever an event does, the others go on
+            if self._limit > 1:
+                self._limit = max(1, self._limit // 2)
+                return 1
+            await self._park_first(error)
+            took = 1
+        self._limit = min(BATCH, self._limit * 2)
+        return took
+
+    async def _book_batch(self) -> int:
+        async with self._core.booking("intake") as (conn, booking):
+            events = await inbox.claim(conn, booking.now, self._limit)
+            if not events:
+                return 0
+            heard, bad = self._parse(events)
+            if heard:
+                await book(conn, booking, heard)
+            if bad:
+                await inbox.park(conn, list(bad), list(bad.values()), booking.now)
+            await inbox.done(conn, [e.event_id for e in events if e.event_id not in bad])
+            for event in events:
+                outcome = "poison" if event.event_id in bad else "taken"
+                booking.outcomes[event.channel_id, outcome] += 1
+        return len(events)
+
+    def _parse(self, events: Sequence[QueuedEvent]) -> tuple[list[Heard], dict[int, str]]:
+        """Facts of all events; and why the ones that have none cannot be booked."""
+        heard: list[Heard] = []
+        bad: dict[int, str] = {}
+        for event in events:
+            channel = self._core.channels.get(event.channel_id)
+            if channel is None:
+                bad[event.event_id] = "its channel is not configured"
+                continue
+            if not channel.rules.enabled:
+                continue
+            try:
+                facts = channel.connector.parse(Event(event.topic, event.body, event.received_at))
+                for fact in facts:
+                    if isinstance(fact, OrderSeen):
+                        checked(fact)
+            except BadFact as error:
+                bad[event.event_id] = str(error)[:500]
+            except Exception as error:
+                log.exception("event.parse_failed", channel=channel.name, event_id=event.event_id)
+                bad[event.event_id] = f"parse failed: {type(error).__name__}"
+            else:
+                heard += [
+                    Heard(event.channel_id, fact, event.event_id, event.received_at)
+                    for fact in facts
+                ]
+        return heard, bad
+
+    async def _park_first(self, error: Exception) -> None:
+        log.error("event.parked", error=f"{type(error).__name__}: {error}"[:500])
+        async with self._core.booking("intake_park") as (conn, booking):
+            for event in await inbox.claim(conn, booking.now, 1):
+                reason = f"{type(error).__name__}: {error}"[:500]
+                await inbox.park(conn, [event.event_id], [reason], booking.now)
+                booking.outcomes[event.channel_id, "poison"] += 1

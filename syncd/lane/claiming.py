@@ -1,0 +1,229 @@
+"""Claiming: of what a lane owes, the batch that goes now, with targets computed under its locks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from syncd.connectors.base import Capabilities, WriteKind, WriteOp
+from syncd.db import outbox, shelf
+from syncd.db.journal import Line
+from syncd.db.outbox import Attempt, AttemptRow, Candidate, OpenRow, Wanted
+from syncd.db.pool import Connection
+from syncd.fanout import Booking
+from syncd.stock.decide import STALE_TIMES, Rank, is_raise, needs_orders_first, owed
+from syncd.stock.policy import target
+from syncd.stock.rulebook import ChannelRules
+
+READ_FIRST = timedelta(milliseconds=500)
+"""A compared write waits this long for a wished reading; then it goes as a delta."""
+
+STARVING = timedelta(seconds=30)
+"""A delivery owed for longer goes before more urgent ones."""
+
+FIRST_TRY = timedelta(seconds=45)
+"""An attempt nobody settled in this time is taken up again: longer than any call may last."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """What was claimed: the rows of one stored attempt, in its order; empty for none."""
+
+    rows: list[OpenRow] = field(default_factory=list)
+    dropped: int = 0
+    waits_for_orders: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Pick:
+    """A candidate that is to be written, with its target and how."""
+
+    candidate: Candidate
+    want: Wanted
+    target: int
+    level: int
+    op: WriteOp
+    rank: Rank
+    risk: int
+
+
+async def claim(
+    conn: Connection,
+    booking: Booking,
+    rules: ChannelRules,
+    caps: Capabilities,
+    key: UUID,
+    lease_gen: int,
+    orders_asked_at: datetime | None,
+) -> Claim:
+    """Store one attempt for the most urgent batch that can go now.
+
+    Listings that show their target already are owed nothing and leave the outbox.
+    """
+    found = await outbox.candidates(
+        conn,
+        rules.id,
+        booking.now,
+        caps.batch_max,
+        owed_before=booking.now - READ_FIRST,
+        despite_looks=caps.write is not WriteKind.CAS,
+    )
+    if not found:
+        return Claim()
+    wanted = await outbox.wanted(conn, [c.listing_id for c in found])
+    sorted_out = _sort_out(booking, rules, caps, found, wanted, orders_asked_at)
+    if sorted_out.dropped:
+        await outbox.drop(conn, sorted_out.dropped)
+    if sorted_out.unread:
+        await shelf.wish(conn, sorted_out.unread, "unread", booking.now)
+        booking.lanes.add(rules.id)
+    made = Claim([], len(sorted_out.dropped), sorted_out.waits_for_orders)
+    batch = choose(sorted_out.picks, booking.now, caps.batch_max)
+    if batch:
+        made.rows = await _open(conn, booking, rules, key, lease_gen, batch)
+    return made
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """Candidates by what happens to them."""
+
+    picks: list[_Pick] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+    waits_for_orders: bool = False
+
+
+def _sort_out(
+    booking: Booking,
+    rules: ChannelRules,
+    caps: Capabilities,
+    found: Sequence[Candidate],
+    wanted: dict[int, Wanted],
+    orders_asked_at: datetime | None,
+) -> _Sorted:
+    done = _Sorted()
+    for candidate in found:
+        want = wanted.get(candidate.listing_id)
+        if want is None:
+            continue
+        if want.level is None or not _served(booking, rules, candidate, want):
+            done.dropped.append(candidate.listing_id)
+            continue
+        if caps.write is WriteKind.CAS and candidate.shown is None:
+            done.unread.append(candidate.listing_id)
+            continue
+        pick = _pick(rules, caps, candidate, want, want.level)
+        if pick is None:
+            done.dropped.append(candidate.listing_id)
+        elif needs_orders_first(
+            blind=rules.blind,
+            raises=is_raise(pick.target, candidate.shown),
+            changed_at=want.changed_at or booking.now,
+            orders_asked_at=orders_asked_at,
+        ):
+            done.waits_for_orders = True
+        else:
+            done.picks.append(pick)
+    return done
+
+
+def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, want: Wanted) -> bool:
+    """False where the operator's switches or rules take the listing out, which is journalled."""
+    assert want.level is not None
+    wants = target(want.level, rules.policy_of(candidate.sku))
+    if rules.excludes(candidate.sku):
+        reason = "excluded"
+    elif not rules.allows(wants, candidate.shown):
+        reason = "channel_off"
+    else:
+        return True
+    booking.skip(
+        Line(
+            "skipped", candidate.sku, rules.id, candidate.listing_id, candidate.shown, wants, reason
+        )
+    )
+    return False
+
+
+def _pick(
+    rules: ChannelRules, caps: Capabilities, candidate: Candidate, want: Wanted, level: int
+) -> _Pick | None:
+    """How a candidate is written; None: it shows its target already."""
+    wants = target(level, rules.policy_of(candidate.sku))
+    compared = caps.write is WriteKind.CAS
+    must = owed(wants, candidate.shown, attempt_open=False)
+    if must is None and (compared or not want.forced):
+        return None
+    hot = candidate.stale_times >= STALE_TIMES or candidate.looking
+    op = WriteOp.DELTA if compared and hot else WriteOp.SET
+    rank, risk = (must.rank, must.risk) if must else (Rank.FALL, 0)
+    return _Pick(candidate, want, wants, level, op, rank, risk)
+
+
+def choose(picks: Sequence[_Pick], now: datetime, batch_max: int) -> list[_Pick]:
+    """One batch: rows that can share a write, the most urgent first, and what starves before them."""
+    if not picks:
+        return []
+
+    def urgency(pick: _Pick) -> tuple[bool, int, int, datetime]:
+        starving = now - pick.candidate.owed_at > STARVING
+        return (not starving, pick.rank, -pick.risk, pick.candidate.owed_at)
+
+    ordered = sorted(picks, key=urgency)
+    first = ordered[0]
+    limit = min(batch_max, first.candidate.batch_cap)
+    return [
+        pick
+        for pick in ordered
+        if pick.op is first.op
+        and pick.candidate.batch_group == first.candidate.batch_group
+        and pick.candidate.batch_cap == first.candidate.batch_cap
+    ][:limit]
+
+
+async def _open(
+    conn: Connection,
+    booking: Booking,
+    rules: ChannelRules,
+    key: UUID,
+    lease_gen: int,
+    batch: Sequence[_Pick],
+) -> list[OpenRow]:
+    op = batch[0].op
+    attempt = Attempt(key, rules.id, op, booking.now, booking.now + FIRST_TRY)
+    rows = [
+        AttemptRow(
+            p.candidate.listing_id,
+            p.candidate.shown,
+            p.target,
+            p.level,
+            p.want.version,
+            p.want.received_at,
+        )
+        for p in batch
+    ]
+    if not await outbox.open_attempt(conn, attempt, lease_gen, rows):
+        return []
+    return [
+        OpenRow(
+            key,
+            op,
+            booking.now,
+            0,
+            None,
+            p.candidate.listing_id,
+            p.candidate.remote,
+            p.candidate.location,
+            p.candidate.sku,
+            p.candidate.batch_group,
+            p.candidate.shown,
+            p.target,
+            p.level,
+            p.want.version,
+            p.want.received_at,
+        )
+        for p in batch
+    ]

@@ -1,0 +1,175 @@
+"""The loop of one channel: what is due is started as a job, as many at once as the platform bears.
+
+Lanes share nothing but the database: one broken channel never slows another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from syncd.connectors.breaker import State
+from syncd.corridor import Channel, Core
+from syncd.corridor.bells import rung
+from syncd.db import outbox
+from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
+from syncd.lane.fetching import Fetching
+from syncd.lane.reading import Reading
+from syncd.lane.speaking import speak
+from syncd.lane.writing import Writing
+from syncd.telemetry.logs import get_logger
+
+log = get_logger("syncd.lane")
+
+POLL_S = 2.0
+AWAY_S = 0.3
+REPROBE = timedelta(seconds=30)
+"""A closed channel is asked this often whether it answers again."""
+
+RETRY_S = (0.2, 1.0)
+"""After a call that was not answered the lane waits about so long before the next one."""
+
+
+class Lane:
+    """Walks one channel's looks, order fetches, attempts and deliveries."""
+
+    def __init__(self, core: Core, channel: Channel) -> None:
+        self._core = core
+        self._channel = channel
+        self._bell = core.bells.lanes[channel.id]
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._choosing: set[str] = set()
+        self._hold_until = 0.0
+        self._quiet = False
+        self._stopping = False
+        self.reading = Reading(core, channel)
+        self.fetching = Fetching(core, channel)
+        self.writing = Writing(core, channel, self.reading, self.fetching)
+
+    async def run(self) -> None:
+        """Deliver until cancelled; open attempts of an earlier daemon are taken over first."""
+        try:
+            await self._take_over()
+            while not self._stopping:
+                try:
+                    wait_s = await self.round()
+                except DatabaseAway:
+                    wait_s = AWAY_S
+                self._quiet = not await rung(self._bell, wait_s) and self._quiet
+        finally:
+            for job in self._jobs:
+                job.cancel()
+            await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Claim nothing more and let what is under way end."""
+        self._stopping = True
+        self._bell.set()
+        while self._jobs:
+            await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    async def _take_over(self) -> None:
+        while True:
+            try:
+                async with self._core.db.transaction("take_lane") as conn:
+                    self.writing.lease_gen = await outbox.take_lane(conn, self._channel.id)
+            except DatabaseAway:
+                await asyncio.sleep(AWAY_S)
+            else:
+                return
+
+    async def round(self) -> float:
+        """Start what is due; gives the seconds until something is due again."""
+        if self._stopping or not self._channel.rules.enabled:
+            return POLL_S
+        if self._channel.closed or self._channel.breaker.state is not State.CLOSED:
+            return await self._probe()
+        held_s = self._hold_until - asyncio.get_running_loop().time()
+        if held_s > 0:
+            return held_s
+        now = self._core.clock()
+        async with self._core.db.transaction("lane_due") as conn:
+            due = await outbox.due(
+                conn, self._channel.id, now, list(self.writing.busy), list(self.reading.busy)
+            )
+        if due.attempts:
+            self._start("attempts", self.writing.resume)
+        if due.orders:
+            self._start("orders", self.fetching.fetch_wished)
+        elif self.fetching.wanted:
+            self._start("orders", self.fetching.fetch_changed)
+        if due.looks:
+            self._start("looks", self.reading.read_wished)
+        if due.writes and not self._quiet:
+            self._start("writes", self.writing.write_owed)
+        if due.next_at is None:
+            return POLL_S
+        return min(POLL_S, max((due.next_at - now).total_seconds(), 0.005))
+
+    def _start(self, kind: str, job: Callable[[Callable[[], None]], Awaitable[bool]]) -> None:
+        """Start a job of this kind unless one is still choosing its work or the lane is full."""
+        workers = self._channel.connector.capabilities.workers
+        if kind in self._choosing or len(self._jobs) > workers:
+            return
+        self._choosing.add(kind)
+        task = asyncio.create_task(self._run_job(kind, job), name=f"{self._channel.name}.{kind}")
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    async def _run_job(
+        self, kind: str, job: Callable[[Callable[[], None]], Awaitable[bool]]
+    ) -> None:
+        def chosen() -> None:
+            # the work is claimed: another job of this kind may choose the rest
+            self._choosing.discard(kind)
+            self._bell.set()
+
+        try:
+            worked = await job(chosen)
+            if kind == "writes":
+                # what is owed but cannot be claimed yet waits for the next bell, not for a spin
+                self._quiet = not worked
+        except RetryLater as error:
+            self._hold(error)
+        except (ChannelClosed, Refused) as error:
+            log.warning("lane.stopped", channel=self._channel.name, kind=kind, reason=error.reason)
+        except DatabaseAway as error:
+            log.warning("lane.database_away", channel=self._channel.name, reason=str(error))
+            self._hold_until = asyncio.get_running_loop().time() + AWAY_S
+        except Exception:
+            log.exception("lane.failed", channel=self._channel.name, kind=kind)
+            self._hold_until = asyncio.get_running_loop().time() + 1.0
+        finally:
+            self._choosing.discard(kind)
+            self._bell.set()
+
+    def _hold(self, error: RetryLater) -> None:
+        pause_s = error.after_s
+        if pause_s is None:
+            pause_s = 0.0 if error.throttled else self._core.rng.uniform(*RETRY_S)
+        log.info(
+            "lane.retry_later", channel=self._channel.name, reason=error.reason, pause_s=pause_s
+        )
+        self._hold_until = asyncio.get_running_loop().time() + min(pause_s, 60.0)
+
+    async def _probe(self) -> float:
+        """One call that changes nothing tells whether the channel answers again."""
+        channel, breaker = self._channel, self._channel.breaker
+        if channel.closed:
+            closed_at = channel.closed_at or self._core.clock()
+            left = closed_at + REPROBE - self._core.clock()
+            if left > timedelta(0):
+                return min(left.total_seconds(), POLL_S)
+        elif not breaker.allow():
+            retry_at = breaker.retry_at
+            return POLL_S if retry_at is None else max(0.01, min(POLL_S, self._until(retry_at)))
+        try:
+            await speak(self._core, channel, channel.connector.open())
+        except (RetryLater, ChannelClosed, Refused):
+            return 0.05
+        self._core.reopen(channel)
+        return 0.0
+
+    def _until(self, monotonic: float) -> float:
+        return monotonic - asyncio.get_running_loop().time()

@@ -1,0 +1,82 @@
+"""Reading listings: asked at a turn, booked only where nothing happened on the listing since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from syncd.connectors.base import Ref
+from syncd.connectors.budget import Priority
+from syncd.corridor import Channel, Core
+from syncd.db import catalog, shelf
+from syncd.db.journal import Line
+from syncd.db.shelf import Look
+from syncd.fanout import Found, book_readings
+from syncd.lane.speaking import speak
+
+
+class Reading:
+    """The readings of one lane. `busy`: listings being read now."""
+
+    def __init__(self, core: Core, channel: Channel) -> None:
+        self._core = core
+        self._channel = channel
+        self.busy: set[int] = set()
+
+    async def read_wished(self, chosen: Callable[[], None]) -> bool:
+        """Read the listings wished for longest, one call; gives whether there were any."""
+        caps = self._channel.connector.capabilities
+        async with self._channel.http.reserved(caps.read_cost, Priority.NORMAL):
+            async with self._core.db.transaction("due_looks") as conn:
+                looks = await shelf.due_looks(
+                    conn, self._channel.id, self._core.clock(), caps.read_max, list(self.busy)
+                )
+            self.busy.update(look.listing_id for look in looks)
+            chosen()
+            try:
+                if looks:
+                    await self.read(looks)
+            finally:
+                self.busy.difference_update(look.listing_id for look in looks)
+        return bool(looks)
+
+    async def read_owed(self, listing_ids: Sequence[int]) -> None:
+        """Read listings just before a blind write: what it would erase is seen first."""
+        async with self._core.db.transaction("looks_of") as conn:
+            looks = await shelf.looks_of(conn, [i for i in listing_ids if i not in self.busy])
+        if looks:
+            await self.read(looks)
+
+    async def read(self, looks: Sequence[Look]) -> None:
+        """Ask for these listings and book what they show. Raises what the connector raises."""
+        async with self._core.db.transaction("next_turn") as conn:
+            asked_turn = await shelf.next_turn(conn)
+        asked_at = self._core.clock()
+        refs = [Ref(x.remote, x.location, x.sku, x.batch_group) for x in looks]
+        answers = await speak(self._core, self._channel, self._channel.connector.read(refs))
+        async with self._core.booking("look_booked") as (conn, booking):
+            found, missing, unmanaged = [], [], []
+            for look, answer in zip(looks, answers, strict=True):
+                if answer.missing:
+                    missing.append(look)
+                elif answer.quantity is None:
+                    unmanaged.append(look)
+                else:
+                    found.append(
+                        Found(
+                            look.listing_id,
+                            answer.quantity,
+                            answer.at,
+                            received_at=look.received_at,
+                        )
+                    )
+            await book_readings(conn, booking, found, asked_turn, asked_at)
+            if missing:
+                remotes = [look.remote for look in missing]
+                await catalog.mark_gone(conn, self._channel.id, remotes, "", booking.now)
+            if unmanaged:
+                await catalog.set_unmanaged(conn, [look.listing_id for look in unmanaged])
+            for look, outcome in [(x, "gone") for x in missing] + [
+                (x, "unmanaged") for x in unmanaged
+            ]:
+                booking.journal.append(Line(outcome, look.sku, self._channel.id, look.listing_id))
+            await shelf.looked(conn, [look.listing_id for look in looks], asked_turn)

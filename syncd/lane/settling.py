@@ -1,0 +1,296 @@
+"""Settling: an attempt is closed by its own answer, and each row's shelf shows what that answer says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from syncd.connectors.base import Outcome, RowResult, WriteKind, WriteOp
+from syncd.corridor import Channel, Core
+from syncd.db import catalog, outbox, shelf, suspense
+from syncd.db.journal import Line
+from syncd.db.outbox import OpenRow, Settled
+from syncd.db.pool import Connection
+from syncd.db.suspense import Doubt
+from syncd.fanout import Booking, owe_again
+from syncd.stock.decide import SpentKey, spent_key
+from syncd.stock.model import Reading
+
+TRIES = 8
+"""A row whose batch fails without naming a row is parked after standing alone this often."""
+
+BACKOFF_S = (1.0, 300.0)
+
+
+class Settling:
+    """Closes the attempts of one lane; every method is one booking transaction."""
+
+    def __init__(self, core: Core, channel: Channel) -> None:
+        self._core = core
+        self._channel = channel
+
+    @property
+    def _blind(self) -> bool:
+        return self._channel.connector.capabilities.write is WriteKind.ABSOLUTE
+
+    async def answered(
+        self, rows: Sequence[OpenRow], results: Sequence[RowResult], lease_gen: int
+    ) -> None:
+        """The platform answered: every row ends as its result says."""
+        async with self._core.booking("settle") as (conn, booking):
+            locked = await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen)
+            if not locked:
+                return
+            settled = [
+                self._settled(row, result, locked[row.listing_id][1], booking.now)
+                for row, result in zip(rows, results, strict=True)
+            ]
+            await outbox.settle(conn, rows[0].attempt_id, settled)
+            await self._close_rows(conn, booking, rows, results)
+            disturbed = [row.listing_id for row in rows if not locked[row.listing_id][0]]
+            await self._look_again(conn, booking, rows, results, disturbed)
+            booking.journal += [
+                self._line(row, result) for row, result in zip(rows, results, strict=True)
+            ]
+        self._measure(rows, results)
+
+    def _settled(
+        self, row: OpenRow, result: RowResult, shown: int | None, now: datetime
+    ) -> Settled:
+        """What a shelf shows after its row ended so."""
+        if result.outcome is Outcome.APPLIED:
+            value = row.to_quantity
+            if row.op == WriteOp.DELTA and shown is not None and row.from_quantity is not None:
+                value = shown + row.to_quantity - row.from_quantity
+            # where levels are the truth only the platform's own stamps are ever compared
+            stamp = result.at or (now if self._blind else None)
+            return Settled(row.listing_id, shown=value, shown_at=stamp, changed=True)
+        if result.outcome is Outcome.UNNAMED and self._blind:
+            # a partly applied batch does not say which rows it took
+            return Settled(row.listing_id, shown=None, shown_at=None, changed=True)
+        return Settled(row.listing_id, stale=result.outcome is Outcome.STALE)
+
+    async def _close_rows(
+        self,
+        conn: Connection,
+        booking: Booking,
+        rows: Sequence[OpenRow],
+        results: Sequence[RowResult],
+    ) -> None:
+        """Acknowledge what is applied, park what is refused, postpone what has to go in less company."""
+        pairs = list(zip(rows, results, strict=True))
+        applied = [(r.listing_id, r.version) for r, x in pairs if x.outcome is Outcome.APPLIED]
+        refused = [(r.listing_id, x.reason) for r, x in pairs if x.outcome is Outcome.REFUSED]
+        unnamed = [(r, x) for r, x in pairs if x.outcome is Outcome.UNNAMED]
+        if applied:
+            await outbox.ack(conn, applied)
+        if refused:
+            await outbox.park(conn, refused, booking.now)
+        if not unnamed:
+            return
+        cap = max(1, len(rows) // 2) if len(rows) > 1 else 1
+        tries = await outbox.postpone(
+            conn,
+            [
+                (r.listing_id, self._later(booking.now, len(rows)), cap, x.reason)
+                for r, x in unnamed
+            ],
+        )
+        if len(rows) == 1 and tries.get(rows[0].listing_id, 0) >= TRIES:
+            await outbox.park(conn, [(rows[0].listing_id, results[0].reason)], booking.now)
+
+    def _later(self, now: datetime, batch: int) -> datetime:
+        """At once while a batch is being halved; alone, after a jittered pause."""
+        low, high = BACKOFF_S
+        pause_s = 0.0 if batch > 1 else self._core.rng.uniform(low, min(high, 16 * low))
+        return now + timedelta(seconds=pause_s)
+
+    async def _look_again(
+        self,
+        conn: Connection,
+        booking: Booking,
+        rows: Sequence[OpenRow],
+        results: Sequence[RowResult],
+        disturbed: Sequence[int],
+    ) -> None:
+        """Read what was stale; read a blind write back, or write again where reading is dear."""
+        stale = [
+            row.listing_id
+            for row, result in zip(rows, results, strict=True)
+            if result.outcome is Outcome.STALE
+        ]
+        if stale:
+            self._core.metrics.stale_compare_total.inc(len(stale))
+            await shelf.wish(conn, sorted(stale), "stale", booking.now)
+        if not self._blind:
+            return
+        if self._channel.rules.reads_one_by_one:
+            if disturbed:
+                await owe_again(conn, booking, sorted(disturbed), forced=True)
+            return
+        applied = sorted(
+            row.listing_id
+            for row, result in zip(rows, results, strict=True)
+            if result.outcome is Outcome.APPLIED
+        )
+        await shelf.wish(conn, applied, "verify", booking.now)
+        booking.lanes.add(self._channel.id)
+
+    def _line(self, row: OpenRow, result: RowResult) -> Line:
+        outcome = {
+            Outcome.APPLIED: "delivered",
+            Outcome.REFUSED: "parked",
+            Outcome.STALE: "stale",
+        }.get(result.outcome, "again")
+        return Line(
+            outcome,
+            row.sku,
+            self._channel.id,
+            row.listing_id,
+            row.from_quantity,
+            row.to_quantity,
+            result.reason,
+            {"attempt": str(row.attempt_id), "op": row.op, "level": row.level},
+        )
+
+    def _measure(self, rows: Sequence[OpenRow], results: Sequence[RowResult]) -> None:
+        now, name, metrics = self._core.clock(), self._channel.name, self._core.metrics
+        for row, result in zip(rows, results, strict=True):
+            metrics.deliveries_total.labels(name, result.outcome).inc()
+            if result.outcome is Outcome.APPLIED:
+                metrics.delivery_seconds.labels(name).observe(
+                    (now - row.created_at).total_seconds()
+                )
+                if row.received_at is not None:
+                    metrics.propagation_seconds.labels(name).observe(
+                        (now - row.received_at).total_seconds()
+                    )
+
+    async def refused_whole(self, rows: Sequence[OpenRow], lease_gen: int, reason: str) -> None:
+        """The whole write was refused: alone it is parked, in company it is halved."""
+        outcome = Outcome.REFUSED if len(rows) == 1 else Outcome.UNNAMED
+        await self.answered(rows, [RowResult(outcome, reason)] * len(rows), lease_gen)
+
+    async def not_sent(self, rows: Sequence[OpenRow], lease_gen: int) -> None:
+        """The write certainly was not applied: its rows stay owed and its shelves as they were."""
+        async with self._core.booking("settle_not_sent") as (conn, _):
+            if await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen):
+                await outbox.settle(
+                    conn, rows[0].attempt_id, [Settled(row.listing_id) for row in rows]
+                )
+
+    async def journal_unclear(self, rows: Sequence[OpenRow], reason: str) -> None:
+        """Tell, once per attempt, that nobody knows whether it was applied."""
+        self._core.metrics.ambiguous_total.inc()
+        async with self._core.booking("journal_unclear") as (_, booking):
+            booking.journal += [
+                self._line(row, RowResult(Outcome.NOT_APPLIED, f"no clear answer: {reason}"))
+                for row in rows
+            ]
+
+    async def unconfirmed(
+        self,
+        rows: Sequence[OpenRow],
+        readings: Sequence[Reading],
+        asked_at: datetime,
+        lease_gen: int,
+    ) -> None:
+        """A blind write without an answer is over: its shelves show what they were read to show."""
+        async with self._core.booking("settle_unconfirmed") as (conn, booking):
+            locked = await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen)
+            if not locked:
+                return
+            settled = [
+                Settled(r.listing_id, x.quantity, x.at or asked_at, changed=True)
+                for r, x in zip(rows, readings, strict=True)
+            ]
+            await outbox.settle(conn, rows[0].attempt_id, settled)
+            gone = [r.remote for r, x in zip(rows, readings, strict=True) if x.missing]
+            if gone:
+                await catalog.mark_gone(conn, self._channel.id, gone, "", booking.now)
+            for row, reading in zip(rows, readings, strict=True):
+                booking.drift[self._channel.id, "unconfirmed_write"] += (
+                    reading.quantity != row.to_quantity
+                )
+                booking.journal.append(
+                    Line(
+                        "unconfirmed",
+                        row.sku,
+                        self._channel.id,
+                        row.listing_id,
+                        row.to_quantity,
+                        reading.quantity,
+                        "a write without an answer was settled by a reading after its late window",
+                    )
+                )
+            booking.lanes.add(self._channel.id)
+
+    async def spent(
+        self, rows: Sequence[OpenRow], readings: Sequence[Reading], lease_gen: int
+    ) -> None:
+        """The key's life is over: value and stamp decide, and a person sees every case."""
+        async with self._core.booking("settle_spent") as (conn, booking):
+            locked = await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen)
+            if not locked:
+                return
+            settled, doubts = [], []
+            for row, reading in zip(rows, readings, strict=True):
+                shown = locked[row.listing_id][1]
+                state, doubt = self._spent_row(row, reading, shown)
+                settled.append(state)
+                if doubt is not None:
+                    doubts.append(doubt)
+                    booking.suspense[self._channel.id, doubt.reason] += 1
+                    booking.journal.append(
+                        Line(
+                            "suspense",
+                            row.sku,
+                            self._channel.id,
+                            row.listing_id,
+                            row.from_quantity,
+                            reading.quantity,
+                            doubt.reason,
+                            doubt.evidence,
+                        )
+                    )
+            await outbox.settle(conn, rows[0].attempt_id, settled)
+            await suspense.keep(conn, doubts, booking.now)
+            booking.lanes.add(self._channel.id)
+
+    def _spent_row(
+        self, row: OpenRow, reading: Reading, shown: int | None
+    ) -> tuple[Settled, Doubt | None]:
+        if reading.quantity is None or shown is None:
+            return Settled(row.listing_id, None, None, changed=True), None
+        wanted = row.to_quantity
+        if row.op == WriteOp.DELTA and row.from_quantity is not None:
+            wanted = shown + row.to_quantity - row.from_quantity
+        verdict = spent_key(
+            shown,
+            wanted,
+            reading.quantity,
+            reading.at,
+            row.created_at,
+            row.last_sent_at or row.created_at,
+            self._channel.rules.clock_margin_s,
+        )
+        amounts = {reading.quantity - wanted, reading.quantity - shown}
+        proposal = 0 if verdict is not SpentKey.UNCLEAR else min(amounts, key=abs)
+        doubt = Doubt(
+            row.listing_id,
+            "spent_key",
+            tuple(sorted(amounts)),
+            proposal,
+            {
+                "verdict": verdict,
+                "shown": shown,
+                "wanted": wanted,
+                "observed": reading.quantity,
+                "observed_at": str(reading.at),
+                "created_at": str(row.created_at),
+                "last_sent_at": str(row.last_sent_at),
+                "times_sent": row.times_sent,
+                "attempt": str(row.attempt_id),
+            },
+        )
+        return Settled(row.listing_id, reading.quantity, reading.at, changed=True), doubt

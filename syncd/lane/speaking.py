@@ -1,0 +1,45 @@
+"""Every call of a lane or sweep: its breaker and its channel hear how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from syncd.connectors.breaker import State
+from syncd.corridor import Channel, Core
+from syncd.errors import ChannelClosed, Refused, RetryLater
+
+T = TypeVar("T")
+
+STATE_NUMBERS = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+
+
+async def speak(core: Core, channel: Channel, call: Awaitable[T]) -> T:
+    """Await a connector's answer; what it raises passes on after the breaker was told."""
+    try:
+        answer = await call
+    except RetryLater as error:
+        if error.throttled:
+            # an answer, and no fault of the channel's: it consumes nothing
+            core.metrics.throttled_total.inc()
+            channel.breaker.ok()
+        else:
+            channel.breaker.fail()
+        _show(core, channel)
+        raise
+    except ChannelClosed as error:
+        channel.breaker.ok()
+        core.close(channel, error.reason)
+        raise
+    except Refused:
+        channel.breaker.ok()
+        raise
+    channel.breaker.ok()
+    _show(core, channel)
+    return answer
+
+
+def _show(core: Core, channel: Channel) -> None:
+    if not channel.closed:
+        number = STATE_NUMBERS[channel.breaker.state]
+        core.metrics.breaker_state.labels(channel.name).set(number)

@@ -1,0 +1,181 @@
+"""Writing: the newest target is claimed as an attempt, stored, sent, and settled by its own answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from syncd.connectors.base import Ref, Write, WriteKind, WriteOp, WriteRow
+from syncd.connectors.budget import Priority
+from syncd.corridor import Channel, Core
+from syncd.db import bookmark, outbox
+from syncd.db.outbox import OpenRow
+from syncd.errors import ChannelClosed, Refused, RetryLater
+from syncd.lane.claiming import Claim, claim
+from syncd.lane.fetching import Fetching
+from syncd.lane.reading import Reading
+from syncd.lane.settling import Settling
+from syncd.lane.speaking import speak
+from syncd.stock.model import Reading as StockReading
+
+LONGEST_WINDOW_S = 2.0
+RESEND_S = (0.5, 30.0)
+"""An attempt without an answer is sent again after a growing, jittered pause between these."""
+
+
+class Writing:
+    """The deliveries of one lane. `busy`: attempts being sent now; `lease_gen` fences other daemons."""
+
+    def __init__(self, core: Core, channel: Channel, reading: Reading, fetching: Fetching) -> None:
+        self._core = core
+        self._channel = channel
+        self._reading = reading
+        self._fetching = fetching
+        self._settling = Settling(core, channel)
+        self.busy: set[UUID] = set()
+        self.lease_gen = 0
+
+    @property
+    def _keyed(self) -> bool:
+        return self._channel.connector.capabilities.key_lifetime_s > 0
+
+    async def write_owed(self, chosen: Callable[[], None]) -> bool:
+        """Claim one batch of what is owed and send it; gives whether anything was claimed."""
+        caps = self._channel.connector.capabilities
+        # wait only when it pays: a fuller batch for the same budget
+        window_s = self._channel.http.budget.gather_window_s(caps.write_cost)
+        if window_s > 0:
+            await asyncio.sleep(min(window_s, LONGEST_WINDOW_S))
+        if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1:
+            await self._read_before()
+        async with self._channel.http.reserved(caps.write_cost, Priority.URGENT):
+            made = await self._claim()
+            chosen()
+            if made.rows:
+                await self._send(made.rows)
+        return bool(made.rows or made.dropped)
+
+    async def _read_before(self) -> None:
+        caps = self._channel.connector.capabilities
+        async with self._core.db.transaction("peek") as conn:
+            owed = await outbox.peek(
+                conn, self._channel.id, self._core.clock(), min(caps.read_max, caps.batch_max)
+            )
+        if owed:
+            async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
+                await self._reading.read_owed(owed)
+
+    async def _claim(self) -> Claim:
+        async with self._core.db.transaction("bookmark_read") as conn:
+            mark = await bookmark.bookmark(conn, self._channel.id)
+        async with self._core.booking("claim") as (conn, booking):
+            made = await claim(
+                conn,
+                booking,
+                self._channel.rules,
+                self._channel.connector.capabilities,
+                self._core.new_key(),
+                self.lease_gen,
+                mark.orders_asked_at,
+            )
+        if made.rows:
+            self.busy.add(made.rows[0].attempt_id)
+        if made.waits_for_orders:
+            self._fetching.wanted = True
+        return made
+
+    async def resume(self, chosen: Callable[[], None]) -> bool:
+        """Take up the open attempt that is longest due: send it again, or settle it by a reading."""
+        now = self._core.clock()
+        async with self._core.db.transaction("open_due") as conn:
+            rows = await outbox.open_due(conn, self._channel.id, now, list(self.busy))
+        if not rows:
+            return False
+        self.busy.add(rows[0].attempt_id)
+        chosen()
+        life_s = self._channel.connector.capabilities.key_lifetime_s
+        try:
+            if not self._keyed:
+                if rows[0].times_sent == 0:
+                    # stored by a daemon that ended before it could tell: perhaps sent
+                    await self._unclear(rows, "the daemon ended during this write")
+                else:
+                    await self._settle_by_reading(rows, spent=False)
+            elif now - rows[0].created_at > timedelta(seconds=life_s):
+                await self._settle_by_reading(rows, spent=True)
+            else:
+                await self._send(rows)
+        finally:
+            self.busy.discard(rows[0].attempt_id)
+        return True
+
+    async def _send(self, rows: Sequence[OpenRow]) -> None:
+        """Send an attempt as it is stored and settle it by the answer."""
+        attempt_id = rows[0].attempt_id
+        try:
+            results = await speak(
+                self._core, self._channel, self._channel.connector.write(as_write(rows))
+            )
+        except Refused as error:
+            await self._settling.refused_whole(rows, self.lease_gen, error.reason)
+        except (RetryLater, ChannelClosed) as error:
+            if getattr(error, "maybe_applied", False) or rows[0].times_sent > 0:
+                await self._unclear(rows, error.reason)
+            else:
+                await self._settling.not_sent(rows, self.lease_gen)
+            raise
+        except asyncio.CancelledError:
+            # stopped while the answer was under way: it is taken up again at the next start
+            raise
+        else:
+            await self._settling.answered(rows, results, self.lease_gen)
+        finally:
+            self.busy.discard(attempt_id)
+
+    async def _unclear(self, rows: Sequence[OpenRow], reason: str) -> None:
+        """Nobody knows whether it was applied: the attempt stays open, the same key goes again."""
+        now = self._core.clock()
+        if self._keyed:
+            low, high = RESEND_S
+            pause_s = self._core.rng.uniform(low, min(high, 2 * low * 2 ** rows[0].times_sent))
+        else:
+            pause_s = self._channel.connector.capabilities.late_apply_s
+        async with self._core.db.transaction("attempt_unclear") as conn:
+            await outbox.sent(
+                conn, rows[0].attempt_id, now, now + timedelta(seconds=pause_s), self.lease_gen
+            )
+        if rows[0].times_sent == 0:
+            await self._settling.journal_unclear(rows, reason)
+
+    async def _settle_by_reading(self, rows: Sequence[OpenRow], *, spent: bool) -> None:
+        """Close an attempt by what its listings show: its late window or its key's life is over."""
+        caps = self._channel.connector.capabilities
+        readings: list[StockReading] = []
+        refs = [Ref(r.remote, r.location, r.sku, r.batch_group) for r in rows]
+        asked_at = self._core.clock()
+        for first in range(0, len(refs), caps.read_max):
+            part = refs[first : first + caps.read_max]
+            async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
+                readings += await speak(
+                    self._core, self._channel, self._channel.connector.read(part)
+                )
+        if spent:
+            await self._settling.spent(rows, readings, self.lease_gen)
+        else:
+            await self._settling.unconfirmed(rows, readings, asked_at, self.lease_gen)
+
+
+def as_write(rows: Sequence[OpenRow]) -> Write:
+    """The attempt as the connector gets it: the same for every sending."""
+    return Write(
+        key=str(rows[0].attempt_id),
+        op=WriteOp(rows[0].op),
+        rows=tuple(
+            WriteRow(
+                Ref(r.remote, r.location, r.sku, r.batch_group), r.from_quantity, r.to_quantity
+            )
+            for r in rows
+        ),
+    )
