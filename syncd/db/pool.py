@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
 
 from syncd.errors import ConfigError, DatabaseAway
 
@@ -202,14 +203,14 @@ class Database:
         """
         began = time.perf_counter()
         conn = await self._acquire(acquire_timeout_s)
+        act = conn.transaction()
         try:
-            act = conn.transaction()
             await act.start()
             yield conn
             await act.commit()
         except BaseException as error:
-            await self._abandon(conn, error)
-            away = _away(error, name, closed=conn.is_closed())
+            away = _away(error, name, gone=_gone(conn))
+            await self._abandon(conn, error, act)
             if away is not None:
                 raise away from error
             raise
@@ -227,8 +228,8 @@ class Database:
         try:
             yield conn
         except BaseException as error:
+            away = _away(error, name, gone=_gone(conn))
             await self._abandon(conn, error)
-            away = _away(error, name, closed=conn.is_closed())
             if away is not None:
                 raise away from error
             raise
@@ -254,25 +255,24 @@ class Database:
     async def _adopt(self, raw: _Tallied) -> None:
         raw.tally = self
 
-    async def _abandon(self, conn: Connection, error: BaseException) -> None:
+    async def _abandon(
+        self, conn: Connection, error: BaseException, act: Transaction | None = None
+    ) -> None:
         """Roll back and give back; a caller that was cancelled does not wait for it."""
-        if isinstance(error, TimeoutError):
-            # the statement's answer never came: a rollback would wait for it once more
-            conn.terminate()
         if not isinstance(error, asyncio.CancelledError | GeneratorExit):
-            await self._put_back(conn)
+            await self._put_back(conn, act)
             return
-        task = asyncio.get_running_loop().create_task(self._put_back(conn))
+        task = asyncio.get_running_loop().create_task(self._put_back(conn, act))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    async def _put_back(self, conn: Connection) -> None:
-        """Release, whatever state the connection is in; never raises, never hangs."""
-        pool = self._pool or conn._holder._pool  # noqa: SLF001 - the pool it came from, when closing
+    async def _put_back(self, conn: Connection, act: Transaction | None = None) -> None:
+        """Roll back what is open and release; never raises, and cuts what would hang."""
+        pool = conn._holder._pool  # noqa: SLF001 - still known while the pool closes
         try:
             async with asyncio.timeout(PUT_BACK_S):
-                if not conn.is_closed() and conn.is_in_transaction():
-                    await conn.execute("ROLLBACK")
+                if act is not None and not _gone(conn) and conn.is_in_transaction():
+                    await act.rollback()
                 await pool.release(conn)
         except (
             TimeoutError,
@@ -281,6 +281,7 @@ class Database:
             asyncpg.InternalClientError,
             OSError,
         ):
+            # says so when the release was faster than the bound
             with suppress(asyncpg.InterfaceError):
                 conn.terminate()
 
@@ -303,18 +304,24 @@ async def retrying(
     raise ValueError("tries must be at least 1")
 
 
-def _away(error: BaseException, name: str, *, closed: bool) -> DatabaseAway | None:
+def _away(error: BaseException, name: str, *, gone: bool) -> DatabaseAway | None:
     """The one translation: what of asyncpg's and the network's errors means the database is away."""
     if isinstance(error, DatabaseAway) or not isinstance(error, Exception):
         return None
     if isinstance(error, _LOST_RACE):
         return LostRace(f"{name}: {_words(error)}")
-    broken = closed and isinstance(
+    broken = gone and isinstance(
         error, asyncpg.PostgresError | asyncpg.InterfaceError | asyncpg.InternalClientError
     )
     if broken or isinstance(error, _AWAY):
         return DatabaseAway(f"{name}: {_words(error)}")
     return None
+
+
+def _gone(conn: Connection) -> bool:
+    """Whether the connection is lost; asyncpg empties the loan of one that broke."""
+    raw = conn._con  # noqa: SLF001 - every public question to an emptied loan raises
+    return raw is None or bool(raw.is_closed())
 
 
 def _words(error: BaseException) -> str:
