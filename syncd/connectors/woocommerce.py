@@ -474,17 +474,12 @@ class WooCommerce:
 
     async def subscribe(self, topic: str, address: str) -> None:
         """Register, or set the one that is there to active, under our newest secret."""
-        wanted = {
-            "name": f"syncd {topic}",
-            "status": "active",
-            "topic": topic,
-            "delivery_url": address,
-            "secret": self._hook_secrets[0],
-        }
         same = [s for s in await self.subscriptions() if (s.topic, s.address) == (topic, address)]
+        wanted = {"status": "active", "secret": self._hook_secrets[0]}
         if same:
             answer = await self._call("subscribe", "PUT", f"/webhooks/{same[0].id}", json=wanted)
         else:
+            wanted |= {"name": f"syncd {topic}", "topic": topic, "delivery_url": address}
             answer = await self._call("subscribe", "POST", "/webhooks", json=wanted)
         if answer.status >= 300:
             raise Refused(f"webhook {topic}: {error_words(answer)}")
