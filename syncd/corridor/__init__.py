@@ -5,5 +5,6 @@ from __future__ import annotations
 from syncd.corridor.bells import Bells
 from syncd.corridor.core import Channel, Core
 from syncd.corridor.fetch import fetch_orders
+from syncd.corridor.speaking import speak
 
-__all__ = ["Bells", "Channel", "Core", "fetch_orders"]
+__all__ = ["Bells", "Channel", "Core", "fetch_orders", "speak"]

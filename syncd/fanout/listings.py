@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from syncd.db import catalog, ledger
+from syncd.db import catalog, ledger, shelf
 from syncd.db.catalog import ListingNow, NewListing
 from syncd.db.journal import Line
 from syncd.db.ledger import Movement
 from syncd.db.pool import Connection
+from syncd.db.shelf import ShelfChange
 from syncd.fanout.booking import Booking
 from syncd.stock.model import QUANTITY_LIMIT, Kind, ListingSeen
 from syncd.stock.rulebook import ChannelRules
@@ -21,36 +22,79 @@ class CataloguePage:
     """Listings of one channel as its catalogue has them.
 
     `asked_at` set: their quantities are a reading asked for then and may seed; those of a message
-    never do.
+    never do. `seeds`: a person asked for first counts from this channel.
     """
 
     rules: ChannelRules
     rows: Sequence[ListingSeen]
     asked_at: datetime | None = None
+    seeds: bool = False
 
 
 async def enter_page(
     conn: Connection, booking: Booking, page: CataloguePage
-) -> list[ListingNow | None]:
-    """Store what is new or changed of a page; gives each row as stored, None where it is not served.
+) -> list[tuple[ListingSeen, ListingNow]]:
+    """Store what is new or changed of a page; gives each row beside what is stored of it.
 
-    A listing whose sku has no item yet makes one where its location is the seeded source of its
-    warehouse; elsewhere it waits unlinked.
+    A sku without an item makes one where its location is the source of its warehouse and that is
+    seeded already, or being seeded by this page; elsewhere it waits unlinked.
     """
-    rows = _distinct(page.rows)
-    wanted = [_new_listing(page.rules, row) for row in rows]
-    known = await catalog.look_up(conn, page.rules.id, wanted)
+    rules, rows = page.rules, _distinct(page.rows)
+    wanted = [_new_listing(rules, row) for row in rows]
+    known = await catalog.look_up(conn, rules.id, wanted)
+    first_counts = await _join_items(conn, booking, page, _uncounted(rows, known))
+    if first_counts:
+        known = await catalog.look_up(conn, rules.id, wanted)
     changed = [w for w, k in zip(wanted, known, strict=True) if k is None or not k.same]
-    if not changed:
-        return known
-    fresh = [w for w, k in zip(wanted, known, strict=True) if k is None]
-    await _join_items(conn, booking, page, rows)
-    await catalog.enter_listings(conn, page.rules.id, changed)
-    for new in fresh:
-        booking.journal.append(
-            Line("listed", new.sku, page.rules.id, reason=new.skip, detail={"remote": new.remote})
-        )
-    return await catalog.look_up(conn, page.rules.id, wanted)
+    if changed:
+        booking.journal += [
+            Line("listed", w.sku, rules.id, reason=w.skip, detail={"remote": w.remote})
+            for w, k in zip(wanted, known, strict=True)
+            if k is None
+        ]
+        await catalog.enter_listings(conn, rules.id, changed)
+        known = await catalog.look_up(conn, rules.id, wanted)
+    if first_counts:
+        await _show_first_counts(conn, booking, _paired(rows, known), first_counts)
+        known = await catalog.look_up(conn, rules.id, wanted)
+    return _paired(rows, known)
+
+
+def _uncounted(
+    rows: Sequence[ListingSeen], known: Sequence[ListingNow | None]
+) -> list[ListingSeen]:
+    """Rows whose item is not known or has no level yet."""
+    return [
+        row
+        for row, now in zip(rows, known, strict=True)
+        if now is None or now.item_id is None or now.quantity is None
+    ]
+
+
+async def _show_first_counts(
+    conn: Connection,
+    booking: Booking,
+    pairs: Sequence[tuple[ListingSeen, ListingNow]],
+    skus: set[str],
+) -> None:
+    """The shelf a first count was read from shows that count, whatever was read before it.
+
+    So the next reading books all that happened since, and nothing twice.
+    """
+    changes = [
+        ShelfChange(now.listing_id, row.quantity, row.at)
+        for row, now in pairs
+        if row.sku in skus and row.quantity is not None
+    ]
+    await shelf.lock(conn, [c.listing_id for c in changes], [])
+    await shelf.change(conn, changes)
+    await shelf.wish(conn, [c.listing_id for c in changes], "first_count", booking.now)
+
+
+def _paired(
+    rows: Sequence[ListingSeen], known: Sequence[ListingNow | None]
+) -> list[tuple[ListingSeen, ListingNow]]:
+    return [(row, now) for row, now in zip(rows, known, strict=True) if now is not None]
 
 
 def _distinct(rows: Sequence[ListingSeen]) -> list[ListingSeen]:
@@ -81,51 +125,44 @@ def _new_listing(rules: ChannelRules, row: ListingSeen) -> NewListing:
 
 async def _join_items(
     conn: Connection, booking: Booking, page: CataloguePage, rows: Sequence[ListingSeen]
-) -> None:
-    """New skus at a seeded source become items with their count there as first movement."""
-    if page.asked_at is None:
-        return
-    seeded = await catalog.seeded_warehouses(conn)
-    joining = [
-        row
-        for row in rows
-        if row.sku
-        and row.managed
-        and row.quantity is not None
-        and (warehouse := page.rules.warehouse_of(row.location)) in seeded
-        and booking.rules.is_source(page.rules.id, row.location, warehouse)
-    ]
-    if joining:
-        await seed_rows(conn, booking, CataloguePage(page.rules, joining, page.asked_at))
-
-
-async def seed_rows(conn: Connection, booking: Booking, page: CataloguePage) -> int:
-    """Make items of these source listings and book their first counts; gives how many were new.
+) -> set[str]:
+    """Skus of the source become items with their count there as first movement; gives those skus.
 
     An item that has a level already keeps it. A sku seen twice at the source seeds nothing.
     """
-    rules, asked_at = page.rules, page.asked_at or booking.now
+    if page.asked_at is None or not rows:
+        return set()
+    rules = page.rules
+    open_to = await catalog.seeded_warehouses(conn)
     counts: dict[str, list[ListingSeen]] = {}
-    for row in page.rows:
-        counts.setdefault(row.sku, []).append(row)
+    for row in rows:
+        warehouse = rules.warehouse_of(row.location)
+        if (
+            row.sku
+            and row.managed
+            and row.quantity is not None
+            and abs(row.quantity) <= QUANTITY_LIMIT
+            and (page.seeds or warehouse in open_to)
+            and booking.rules.is_source(rules.id, row.location, warehouse)
+        ):
+            counts.setdefault(row.sku, []).append(row)
     single = [found[0] for found in counts.values() if len(found) == 1]
     if not single:
-        return 0
-    await catalog.enter_items(conn, [row.sku for row in single], booking.now)
+        return set()
+    await catalog.enter_items(conn, sorted(row.sku for row in single), booking.now)
     items = await catalog.items_of(conn, [row.sku for row in single])
     keys = {row.sku: (items[row.sku], rules.warehouse_of(row.location) or 0) for row in single}
     counted = {(v.item_id, v.warehouse_id) for v in await ledger.levels(conn, list(keys.values()))}
-    movements = [
-        _seed(rules, row, keys[row.sku], asked_at)
-        for row in sorted(single, key=lambda row: keys[row.sku])
-        if keys[row.sku] not in counted and abs(row.quantity or 0) <= QUANTITY_LIMIT
-    ]
+    fresh = [row for row in single if keys[row.sku] not in counted]
+    fresh.sort(key=lambda row: keys[row.sku])
+    movements = [_seed(rules, row, keys[row.sku], page.asked_at) for row in fresh]
     if movements:
         # cut-over: what order lines hold now is inside the first count
         await ledger.baseline_lines(conn, sorted({m.item_id for m in movements}))
-        await ledger.book(conn, movements, booking.now, asked_at)
+        await ledger.book(conn, movements, booking.now, page.asked_at)
         booking.movements[rules.id, Kind.SEED] += len(movements)
-    return len(movements)
+    booking.linked += await catalog.link_items(conn, [row.sku for row in single])
+    return {row.sku for row in fresh}
 
 
 def _seed(

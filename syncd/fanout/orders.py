@@ -308,9 +308,7 @@ def _movement(step: _Step) -> Movement:
     )
 
 
-def _predict(
-    steps: Sequence[_Step], rows: Sequence[Shelf]
-) -> tuple[list[Shelf], dict[int, bool]]:
+def _predict(steps: Sequence[_Step], rows: Sequence[Shelf]) -> tuple[list[Shelf], dict[int, bool]]:
     """Shelves after the orders' steps; and, for each that a step touched, whether it is certain."""
     shelves = {row.listing_id: row for row in rows}
     certain: dict[int, bool] = {}

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from syncd.connectors.budget import Priority
 from syncd.connectors.http import priority
 from syncd.corridor import Channel, Core, fetch_orders
+from syncd.corridor.speaking import speak
 from syncd.db import bookmark
 from syncd.fanout import Heard, book
-from syncd.lane.speaking import speak
 
 ORDERS_AT_ONCE = 50
 

@@ -12,11 +12,11 @@ from datetime import timedelta
 from syncd.connectors.breaker import State
 from syncd.corridor import Channel, Core
 from syncd.corridor.bells import rung
+from syncd.corridor.speaking import speak
 from syncd.db import outbox
 from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
 from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Reading
-from syncd.lane.speaking import speak
 from syncd.lane.writing import Writing
 from syncd.telemetry.logs import get_logger
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from syncd.connectors.base import Ref
 from syncd.connectors.budget import Priority
 from syncd.corridor import Channel, Core
+from syncd.corridor.speaking import speak
 from syncd.db import catalog, shelf
 from syncd.db.journal import Line
 from syncd.db.shelf import Look
 from syncd.fanout import Found, book_readings
-from syncd.lane.speaking import speak
 
 
 class Reading:

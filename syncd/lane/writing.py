@@ -10,6 +10,7 @@ from uuid import UUID
 from syncd.connectors.base import Ref, Write, WriteKind, WriteOp, WriteRow
 from syncd.connectors.budget import Priority
 from syncd.corridor import Channel, Core
+from syncd.corridor.speaking import speak
 from syncd.db import bookmark, outbox
 from syncd.db.outbox import OpenRow
 from syncd.errors import ChannelClosed, Refused, RetryLater
@@ -17,7 +18,6 @@ from syncd.lane.claiming import Claim, claim
 from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Reading
 from syncd.lane.settling import Settling
-from syncd.lane.speaking import speak
 from syncd.stock.model import Reading as StockReading
 
 LONGEST_WINDOW_S = 2.0

@@ -1,4 +1,4 @@
-"""Every call of a lane or sweep: its breaker and its channel hear how it went."""
+"""Every call to a connector: its breaker and its channel hear how it went."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from syncd.connectors.breaker import State
-from syncd.corridor import Channel, Core
+from syncd.corridor.core import Channel, Core
 from syncd.errors import ChannelClosed, Refused, RetryLater
 
 T = TypeVar("T")

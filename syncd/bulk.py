@@ -1,0 +1,179 @@
+"""What people ask for: first counts (seed), absolute deliveries (push), retries, sweeps on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from syncd.connectors.budget import Priority
+from syncd.connectors.http import priority
+from syncd.corridor import Channel, Core, fetch_orders
+from syncd.corridor.bells import rung
+from syncd.corridor.speaking import speak
+from syncd.db import bookmark, catalog, inbox, outbox, shelf
+from syncd.db.bookmark import Wish
+from syncd.errors import DatabaseAway, SyncdError
+from syncd.fanout import CataloguePage, enter_page, owe_again
+from syncd.stock.model import Kind, Truth
+from syncd.telemetry.logs import get_logger
+
+log = get_logger("syncd.bulk")
+
+POLL_S = 1.0
+PIECE = 500
+SEED_ORDERS = timedelta(days=60)
+"""Before a seed, orders changed in this time are made known: what they hold is inside the count."""
+
+
+class Bulk:
+    """Carries out wishes, one after the other."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def run(self) -> None:
+        """Take wishes until cancelled."""
+        started = False
+        while True:
+            try:
+                if not started:
+                    async with self._core.db.transaction("restart_wishes") as conn:
+                        await bookmark.restart_wishes(conn)
+                    started = True
+                if not await self.step():
+                    await rung(self._core.bells.wishes, POLL_S)
+            except DatabaseAway:
+                await rung(self._core.bells.wishes, POLL_S)
+
+    async def step(self) -> bool:
+        """Carry out the oldest wish; False when there is none."""
+        async with self._core.db.transaction("take_wish") as conn:
+            wish = await bookmark.take_wish(conn, self._core.clock())
+        if wish is None:
+            return False
+        try:
+            result = await self._carry_out(wish)
+        except DatabaseAway:
+            raise
+        except SyncdError as error:
+            result = {"error": str(error)}
+        except Exception as error:
+            log.exception("wish.failed", kind=wish.kind)
+            result = {"error": f"{type(error).__name__}: see the log"}
+        async with self._core.db.transaction("wish_done") as conn:
+            await bookmark.wish_done(conn, wish.id, result, self._core.clock())
+        log.info("wish.done", kind=wish.kind, **result)
+        return True
+
+    async def _carry_out(self, wish: Wish) -> dict[str, object]:
+        if wish.channel is not None and self._core.rulebook.named(wish.channel) is None:
+            return {"error": f"no channel is named {wish.channel}"}
+        if wish.kind == "seed":
+            return await self.seed(wish.skus or [])
+        if wish.kind == "push":
+            return await self._push(wish)
+        if wish.kind == "retry":
+            return await self._retry(wish)
+        return await self._sweep(wish)
+
+    async def _sweep(self, wish: Wish) -> dict[str, object]:
+        rung_channels = []
+        for channel in self._core.channels.values():
+            if wish.channel in (None, channel.name) and channel.rules.enabled:
+                self._core.bells.sweeps[channel.id].set()
+                rung_channels.append(channel.name)
+        return {"sweeping": rung_channels}
+
+    async def _retry(self, wish: Wish) -> dict[str, object]:
+        async with self._core.db.transaction("retry") as conn:
+            deliveries = await outbox.unpark(conn, wish.channel, self._core.clock())
+            events = await inbox.unpark(conn, wish.channel, self._core.clock())
+        self._core.bells.intake.set()
+        for bell in self._core.bells.lanes.values():
+            bell.set()
+        return {"deliveries": deliveries, "events": events}
+
+    async def _push(self, wish: Wish) -> dict[str, object]:
+        """Owe an absolute delivery to every chosen listing, whatever it is believed to show."""
+        named = self._core.rulebook.named(wish.channel) if wish.channel else None
+        async with self._core.db.transaction("push_listings") as conn:
+            chosen = await catalog.listings_of(conn, wish.skus, named.id if named else None)
+        for first in range(0, len(chosen), PIECE):
+            piece = [listing for listing, _ in chosen[first : first + PIECE]]
+            async with self._core.booking("push") as (conn, booking):
+                await owe_again(conn, booking, piece, forced=True)
+                looks = [i for i, channel in chosen[first : first + PIECE] if self._reads(channel)]
+                if looks:
+                    await shelf.wish(conn, looks, "push", booking.now)
+        return {"listings": len(chosen)}
+
+    def _reads(self, channel_id: int) -> bool:
+        """Where a reading can be compared with, it is taken first: nothing is overwritten unseen."""
+        rules = self._core.rulebook.channels.get(channel_id)
+        return rules is not None and not rules.blind
+
+    async def seed(self, warehouses: Sequence[str]) -> dict[str, object]:
+        """First counts of warehouses (names; none: of all) from their sources.
+
+        Items that have a level keep it, so that a seed can be repeated. Orders known by then are
+        inside the count (model.md §2, cut-over).
+        """
+        sources = await self._sources(warehouses)
+        await self._know_orders()
+        seeded: dict[str, object] = {}
+        for warehouse_id, (channel, location) in sources.items():
+            count = await self._seed_from(channel, location, warehouse_id)
+            async with self._core.db.transaction("mark_seeded") as conn:
+                await catalog.mark_seeded(conn, [warehouse_id], self._core.clock())
+            seeded[channel.name] = count
+        for channel_id in self._core.channels:
+            self._core.bells.sweeps[channel_id].set()
+        return {"seeded": seeded}
+
+    async def _sources(self, warehouses: Sequence[str]) -> dict[int, tuple[Channel, str | None]]:
+        async with self._core.db.transaction("warehouse_names") as conn:
+            wanted = [await catalog.enter_warehouse(conn, name) for name in warehouses]
+        found = {
+            warehouse: (self._core.channels[channel], location)
+            for warehouse, (channel, location) in self._core.rulebook.sources.items()
+            if channel in self._core.channels and (not wanted or warehouse in wanted)
+        }
+        if not found:
+            raise SyncdError("no warehouse with a source to seed from")
+        return found
+
+    async def _know_orders(self) -> None:
+        """Make every channel's recent orders known before anything is counted."""
+        for channel in self._core.channels.values():
+            if channel.rules.truth is Truth.ORDERS and channel.rules.enabled:
+                await speak(
+                    self._core,
+                    channel,
+                    fetch_orders(self._core, channel, Priority.NORMAL, SEED_ORDERS),
+                )
+
+    async def _seed_from(self, channel: Channel, location: str | None, warehouse_id: int) -> int:
+        count = 0
+        began = asked_at = self._core.clock()
+        with priority(Priority.NORMAL):
+            async for page in channel.connector.listings():
+                at = began if page.asked_before else asked_at
+                rows = [
+                    row
+                    for row in page.rows
+                    if row.sku
+                    and row.managed
+                    and row.quantity is not None
+                    and location in (None, row.location)
+                    and channel.rules.warehouse_of(row.location) == warehouse_id
+                ]
+                for first in range(0, len(rows), PIECE):
+                    part = CataloguePage(channel.rules, rows[first : first + PIECE], at, seeds=True)
+                    async with self._core.booking("seed") as (conn, booking):
+                        await enter_page(conn, booking, part)
+                        count += booking.movements[channel.id, Kind.SEED]
+                if page.wait_s:
+                    await asyncio.sleep(page.wait_s)
+                asked_at = self._core.clock()
+        return count

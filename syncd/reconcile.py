@@ -1,0 +1,244 @@
+"""The sweep: one reconciling pass over a channel finds what no event said, and says why.
+
+It never trusts an empty or short catalogue, and books by the same rules as every other reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from syncd.connectors.base import Page
+from syncd.connectors.budget import Priority
+from syncd.connectors.http import priority
+from syncd.corridor import Channel, Core, fetch_orders
+from syncd.corridor.bells import rung
+from syncd.corridor.speaking import speak
+from syncd.db import bookmark, catalog, shelf
+from syncd.db.catalog import ListingNow
+from syncd.db.journal import Line
+from syncd.errors import ChannelError, DatabaseAway, RetryLater
+from syncd.fanout import CataloguePage, Found, book_readings, enter_page, owe_again
+from syncd.stock.model import ListingSeen
+from syncd.stock.policy import target
+from syncd.telemetry.logs import get_logger
+
+log = get_logger("syncd.sweep")
+
+PAGE = 2000
+RETRY_S = (5.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """How channels are swept. `public_url` empty: registrations are not audited."""
+
+    every: timedelta
+    overlap: timedelta
+    public_url: str = ""
+    vanish_limit: float = 0.2
+    """A sweep that misses more than this share of the known listings is not believed."""
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one sweep saw."""
+
+    listings: int = 0
+    differing: int = 0
+    orders: int = 0
+    missing: int = 0
+    subscribed: int = 0
+
+
+class Sweeper:
+    """Sweeps one channel: at start, on a timer, and when its bell rings."""
+
+    def __init__(self, core: Core, channel: Channel, plan: SweepPlan) -> None:
+        self._core = core
+        self._channel = channel
+        self._plan = plan
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        bell = self._core.bells.sweeps[self._channel.id]
+        failures = 0
+        while True:
+            wait_s = self._plan.every.total_seconds()
+            if self._channel.rules.enabled and not self._channel.closed:
+                try:
+                    await self.sweep()
+                    failures = 0
+                except (ChannelError, DatabaseAway) as error:
+                    log.warning("sweep.failed", channel=self._channel.name, reason=str(error))
+                    failures += 1
+                    low, high = RETRY_S
+                    wait_s = min(wait_s, self._core.rng.uniform(low, min(high, low * 2**failures)))
+            await rung(bell, wait_s)
+
+    async def sweep(self) -> Swept:
+        """One pass: orders since the watermark, registrations, then every listing.
+
+        Raises what the connector raises; what was booked until then stays booked.
+        """
+        began = self._core.clock()
+        done = Swept()
+        with priority(Priority.BULK):
+            done.orders = await speak(
+                self._core,
+                self._channel,
+                fetch_orders(self._core, self._channel, Priority.BULK, self._plan.overlap),
+            )
+            done.subscribed = await self._audit()
+            seen = await self._sweep_listings(done)
+        done.missing = await self._find_vanished(seen, done.listings)
+        async with self._core.booking("sweep_end") as (conn, booking):
+            for listing_id, sku, skip in await catalog.mark_duplicates(conn, self._channel.id):
+                reason = skip or "no longer a duplicate"
+                booking.journal.append(
+                    Line("relinked", sku, self._channel.id, listing_id, reason=reason)
+                )
+            await bookmark.swept(conn, self._channel.id, booking.now)
+        took_s = (self._core.clock() - began).total_seconds()
+        self._core.metrics.sweep_seconds.observe(took_s)
+        self._core.metrics.sweep_last_success_timestamp_seconds.labels(
+            self._channel.name
+        ).set_to_current_time()
+        log.info(
+            "sweep.done",
+            channel=self._channel.name,
+            seconds=round(took_s, 3),
+            listings=done.listings,
+            differing=done.differing,
+            orders=done.orders,
+        )
+        return done
+
+    async def _sweep_listings(self, done: Swept) -> bytearray:
+        """Read the whole catalogue; gives a bitmap of the listings seen, by id."""
+        seen = bytearray()
+        first_turn, first_at = await self._turn()
+        pages = aiter(self._channel.connector.listings())
+        while True:
+            turn, asked_at = await self._turn()
+            page = await speak(self._core, self._channel, _next(pages))
+            if page is None:
+                return seen
+            if page.asked_before:
+                turn, asked_at = first_turn, first_at
+            for first in range(0, len(page.rows), PAGE):
+                rows = page.rows[first : first + PAGE]
+                done.differing += await self._book_page(rows, turn, asked_at, seen)
+                done.listings += len(rows)
+            if page.wait_s:
+                await asyncio.sleep(page.wait_s)
+
+    async def _turn(self) -> tuple[int, datetime]:
+        async with self._core.db.transaction("next_turn") as conn:
+            return await shelf.next_turn(conn), self._core.clock()
+
+    async def _book_page(
+        self, rows: Sequence[ListingSeen], turn: int, asked_at: datetime, seen: bytearray
+    ) -> int:
+        """Enter a page and book what differs of it; gives how many rows did."""
+        rules = self._core.rulebook.channels[self._channel.id]
+        async with self._core.booking("sweep_page") as (conn, booking):
+            pairs = await enter_page(conn, booking, CataloguePage(rules, rows, asked_at))
+            differing = []
+            for row, now in pairs:
+                _mark(seen, now.listing_id)
+                if row.quantity is not None and self._differs(row, now):
+                    differing.append(Found(now.listing_id, row.quantity, row.at, unannounced=True))
+            if differing:
+                await book_readings(conn, booking, differing, turn, asked_at)
+            linked = booking.linked
+        if linked:
+            async with self._core.booking("owe_linked") as (conn, booking):
+                await owe_again(conn, booking, sorted(linked))
+        return len(differing)
+
+    def _differs(self, row: ListingSeen, now: ListingNow) -> bool:
+        """True where a row may have to be booked or written: the locks decide."""
+        if now.attempt_open:
+            return False
+        if now.shown is None or now.shown != row.quantity:
+            return True
+        if now.quantity is None or now.skip:
+            return False
+        rules = self._core.rulebook.channels[self._channel.id]
+        return target(now.quantity, rules.policy_of(row.sku)) != now.shown
+
+    async def _find_vanished(self, seen: bytearray, listings: int) -> int:
+        """Listings the catalogue does not have any more are read one by one before they are gone."""
+        missing, known = array("q"), 0
+        after = 0
+        while True:
+            async with self._core.db.transaction("live_listings") as conn:
+                part = await catalog.live_listings(conn, self._channel.id, after, 5000)
+            if not part:
+                break
+            known += len(part)
+            after = part[-1][0]
+            missing.extend(listing_id for listing_id, _ in part if not _marked(seen, listing_id))
+        if not missing:
+            return 0
+        if listings == 0 or len(missing) > max(1, known * self._plan.vanish_limit):
+            raise RetryLater(
+                f"the catalogue lacks {len(missing)} of {known} listings: not believed"
+            )
+        async with self._core.booking("vanished") as (conn, booking):
+            await shelf.wish(conn, list(missing), "vanished", booking.now)
+            booking.lanes.add(self._channel.id)
+        return len(missing)
+
+    async def _audit(self) -> int:
+        """Register the webhooks that are missing or unhealthy; gives how many were."""
+        topics = self._channel.connector.capabilities.topics
+        if not self._plan.public_url or not topics:
+            return 0
+        address = f"{self._plan.public_url.rstrip('/')}/webhooks/{self._channel.name}"
+        gauge = self._core.metrics.subscriptions_missing.labels(self._channel.name)
+        there = await speak(self._core, self._channel, self._channel.connector.subscriptions())
+        healthy = {s.topic for s in there if s.healthy and s.address == address}
+        missing = sorted(topics - healthy)
+        gauge.set(len(missing))
+        for topic in missing:
+            try:
+                await speak(
+                    self._core, self._channel, self._channel.connector.subscribe(topic, address)
+                )
+            except ChannelError as error:
+                log.warning(
+                    "subscription.failed",
+                    channel=self._channel.name,
+                    topic=topic,
+                    reason=str(error),
+                )
+                if not isinstance(error, RetryLater) and self._channel.closed:
+                    raise
+            else:
+                gauge.dec()
+                log.info("subscription.made", channel=self._channel.name, topic=topic)
+        return len(missing)
+
+
+async def _next(pages: AsyncIterator[Page]) -> Page | None:
+    try:
+        return await anext(pages)
+    except StopAsyncIteration:
+        return None
+
+
+def _mark(seen: bytearray, listing_id: int) -> None:
+    byte, bit = divmod(listing_id, 8)
+    if byte >= len(seen):
+        seen.extend(bytes(byte + 1024 - len(seen)))
+    seen[byte] |= 1 << bit
+
+
+def _marked(seen: bytearray, listing_id: int) -> bool:
+    byte, bit = divmod(listing_id, 8)
+    return byte < len(seen) and bool(seen[byte] & (1 << bit))
