@@ -42,6 +42,7 @@ with given as (
     where not exists (
         select from delivery_seen s where s.channel_id = g.channel_id and s.digest = g.digest
     )
+    order by channel_id, digest
     on conflict do nothing
     returning channel_id, digest
 ), stored as (
@@ -49,15 +50,22 @@ with given as (
     select distinct on (channel_id, digest) channel_id, topic, body, triggered_at, $6
     from given join fresh using (channel_id, digest)
     returning id, channel_id
+), queued as (
+    insert into inbox_queue (event_id, channel_id, received_at, not_before)
+    select id, channel_id, $6, $6 from stored
 )
-insert into inbox_queue (event_id, channel_id, received_at, not_before)
-select id, channel_id, $6, $6 from stored
+select channel_id, digest from fresh
 """
 
 
-async def store(conn: Connection, events: Sequence[NewEvent], now: datetime) -> int:
-    """Store events once each; gives how many were new. Safe to repeat after an unclear commit."""
-    tag = await conn.execute(
+async def store_fresh(
+    conn: Connection, events: Sequence[NewEvent], now: datetime
+) -> set[tuple[int, bytes]]:
+    """Store events once each; gives channel and digest of the new ones.
+
+    Safe to repeat after an unclear commit. Two of these at once take their locks in one order.
+    """
+    rows = await conn.fetch(
         STORE,
         [e.channel_id for e in events],
         [e.digest for e in events],
@@ -67,7 +75,12 @@ async def store(conn: Connection, events: Sequence[NewEvent], now: datetime) -> 
         now,
         now.date(),
     )
-    return int(tag.rsplit(" ", 1)[1])
+    return {(row[0], row[1]) for row in rows}
+
+
+async def store(conn: Connection, events: Sequence[NewEvent], now: datetime) -> int:
+    """Store events once each; gives how many were new. Safe to repeat after an unclear commit."""
+    return len(await store_fresh(conn, events, now))
 
 
 CLAIM = """
