@@ -1,0 +1,82 @@
+"""What must hold between the keys of a configuration: names that meet, addresses that do not.
+
+Works on the raw tree, so that these problems are told together with those of single keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from syncd.config.complaints import Complaint, nearest
+from syncd.config.models import HttpSettings, OpsSettings, Settings
+from syncd.config.values import Address, address
+
+
+def contradictions(tree: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Every problem between keys; what is no table or no text is left to the single keys."""
+    warehouses, channels = _table(tree, "warehouses"), _table(tree, "channels")
+    for name, channel in channels.items():
+        for location, warehouse in _table(channel, "locations").items():
+            if isinstance(warehouse, str) and warehouse not in warehouses:
+                hint = nearest(warehouse, warehouses)
+                yield Complaint(
+                    ("channels", name, "locations", location), f"names no warehouse{hint}"
+                )
+    for name, warehouse in warehouses.items():
+        source = warehouse.get("source") if isinstance(warehouse, Mapping) else None
+        if isinstance(source, str) and source.strip():
+            yield from _source(name, source, channels)
+    yield from _addresses(tree)
+
+
+def _source(name: str, source: str, channels: Mapping[str, Any]) -> Iterator[Complaint]:
+    path = ("warehouses", name, "source")
+    channel, slash, location = source.partition("/")
+    if channel not in channels:
+        yield Complaint(path, f"names no channel{nearest(channel, channels)}")
+        return
+    locations = _table(channels[channel], "locations")
+    if not slash:
+        if name not in locations.values():
+            yield Complaint(path, "names a channel of which no location feeds this warehouse")
+    elif location not in locations and "*" not in locations:
+        yield Complaint(
+            path, f"names a location that its channel does not map{nearest(location, locations)}"
+        )
+    elif locations.get(location, locations.get("*")) != name:
+        yield Complaint(path, "names a location that feeds another warehouse")
+
+
+def _addresses(tree: Mapping[str, Any]) -> Iterator[Complaint]:
+    door = _address(_table(tree, "http").get("listen", HttpSettings().listen))
+    ops = _address(_table(tree, "ops").get("listen", OpsSettings().listen))
+    if door is not None and ops is not None and door.collides(ops):
+        yield Complaint(("ops", "listen"), "is the address of http.listen: it needs its own")
+
+
+def _address(value: Any) -> Address | None:
+    try:
+        return address(value)
+    except ValueError:
+        return None
+
+
+def _table(node: Any, key: str) -> Mapping[str, Any]:
+    inner = node.get(key) if isinstance(node, Mapping) else None
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def cautions(settings: Settings) -> Iterator[str]:
+    """What works but should not stay as it is."""
+    if not settings.ops.listen.loopback and settings.ops.token is None:
+        yield "ops.listen: others can reach it, and without ops.token nobody is asked who they are"
+    if settings.http.public_url is None and settings.channels:
+        yield "http.public_url: is missing, so webhooks cannot be registered or checked"
+    for name, channel in settings.channels.items():
+        if not channel.locations:
+            yield f"channels.{name}.locations: maps nothing to a warehouse, so nothing is synced"
+    for name, warehouse in settings.warehouses.items():
+        source = settings.channels.get(warehouse.source_channel or "")
+        if source is not None and not source.enabled:
+            yield f"warehouses.{name}.source: its channel is switched off"
