@@ -496,11 +496,12 @@ class Shopify:
     ) -> dict[str, Any]:
         """One GraphQL request; gives `data`. Errors are read in all three places they come in."""
         request = {"query": document, "variables": variables}
-        async with self._grant.use() as token, _only_writes_apply(writes):
+        async with self._grant.use() as token:
             headers = {"X-Shopify-Access-Token": token}
-            answer = await self._http.call(
-                op, "POST", self._path, cost=cost, json=request, headers=headers
-            )
+            with _only_writes_apply(writes):
+                answer = await self._http.call(
+                    op, "POST", self._path, cost=cost, json=request, headers=headers
+                )
         check_status(answer)
         body = answer.json(maybe_applied=writes)
         if not isinstance(body, dict):
