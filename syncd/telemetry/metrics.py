@@ -180,7 +180,8 @@ class Metrics:
         )
         self.sql_statements_total = self._counter("sql_statements_total", "SQL statements sent.")
         self.event_loop_lag_seconds = self._gauge(
-            "event_loop_lag_seconds", "How late the event loop woke a waiting task last."
+            "event_loop_lag_seconds",
+            "How late the event loop woke a waiting task, worst of the last 10 s.",
         )
         self.build_info = Info("syncd_build", "What runs.", registry=self.registry)
         self.build_info.info({"version": __version__, "python": machine.python_version()})
