@@ -215,7 +215,7 @@ def test_bulk_is_served_although_urgent_calls_never_end() -> None:
         budget = Budget(10, 10, share=1, workers=4, clock=clock)
 
         async def urgent() -> None:
-            while True:
+            while clock() < 60:
                 (await acquired(budget, 2, Priority.URGENT)).settle()
 
         rivals = [asyncio.ensure_future(urgent()) for _ in range(8)]
