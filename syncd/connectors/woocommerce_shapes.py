@@ -16,6 +16,7 @@ import msgspec
 from syncd.connectors.base import Ref
 from syncd.errors import BadFact, RetryLater
 from syncd.stock.model import (
+    QUANTITY_LIMIT,
     Fact,
     ItemGone,
     ItemSeen,
@@ -68,7 +69,7 @@ def number_of(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return ""
     text = str(value)
-    return text if text.isdecimal() and text.isascii() and int(text) > 0 else ""
+    return text if re.fullmatch(r"[1-9][0-9]{0,19}", text) else ""
 
 
 def id_of(row: Mapping[str, Any]) -> str:
@@ -85,7 +86,8 @@ def name_of(row: Mapping[str, Any]) -> tuple[str, str]:
 def stamp(value: Any) -> datetime | None:
     """`2026-11-22T03:27:18`: UTC although it does not say so, whole seconds."""
     try:
-        return datetime.fromisoformat(text(value)).replace(tzinfo=UTC)
+        at = datetime.fromisoformat(text(value))
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -133,34 +135,47 @@ def order_seen(row: dict[str, Any], refunded: Mapping[str, int]) -> OrderSeen:
     Only an order deleted for good is terminal: from every status there is a way on.
     """
     order = id_of(row)
-    at = stamp(row.get("date_modified_gmt")) or stamp(row.get("date_created_gmt"))
+    created = stamp(row.get("date_created_gmt"))
+    at = stamp(row.get("date_modified_gmt")) or created
     if at is None:
         raise BadFact(f"order {order} has no time of modification")
     over = row.get("status") in OVER_STATUSES
-    lines = []
-    for line in as_rows(row.get("line_items") or []):
-        name, where = id_of(line), f"order {order} line {id_of(line)}"
-        reduced = meta_of(line, "_reduced_stock")
-        quantity = whole(line.get("quantity", 0), where)
-        product, variation = number_of(line.get("product_id")), number_of(line.get("variation_id"))
-        lines.append(
-            LineSeen(
-                line=name,
-                taken=0 if reduced is None else whole(reduced, where),
-                kept=0 if over else max(quantity - refunded.get(name, 0), 0),
-                remote=variation or product,
-                alias=product,
-                sku=text(line.get("sku")),
-            )
-        )
+    lines = tuple(
+        _line(order, line, over=over, refunded=refunded)
+        for line in as_rows(row.get("line_items") or [])
+    )
     return OrderSeen(
         order=order,
         version=_version(at),
         at=at,
-        lines=tuple(lines),
+        lines=lines,
         number=text(row.get("number")),
         paid=bool(row.get("date_paid_gmt")),
         kind=_KINDS.get(text(row.get("status")), Kind.SALE),
+        created=created,
+    )
+
+
+def _line(order: str, row: dict[str, Any], *, over: bool, refunded: Mapping[str, int]) -> LineSeen:
+    """`_reduced_stock` says what the line holds; without it nothing is held, fraction or not."""
+    name = id_of(row)
+    where = f"order {order} line {name}"
+    reduced, quantity = meta_of(row, "_reduced_stock"), row.get("quantity", 0)
+    taken = 0 if reduced is None else whole(reduced, where)
+    if not 0 <= taken <= QUANTITY_LIMIT:
+        raise BadFact(f"{where}: {taken} units taken")
+    if over or (reduced is None and isinstance(quantity, float)):
+        kept = 0
+    else:
+        kept = max(whole(quantity, where) - refunded.get(name, 0), 0)
+    product, variation = number_of(row.get("product_id")), number_of(row.get("variation_id"))
+    return LineSeen(
+        line=name,
+        taken=taken,
+        kept=kept,
+        remote=variation or product,
+        alias=product,
+        sku=text(row.get("sku")),
     )
 
 
@@ -185,7 +200,7 @@ def product_facts(body: dict[str, Any], happened: str) -> Sequence[Fact]:
         parent = number_of(body.get("parent_id"))
         return (LevelSeen(parent),) if parent else ()
     quantity = body.get("stock_quantity")
-    if isinstance(quantity, float) or (body.get("manage_stock") is True and quantity is None):
+    if body.get("manage_stock") is True and _tracked(body) is None:
         raise BadFact(f"product {remote}: {quantity!r} in stock is no whole number")
     seen = listing_seen(body)
     level = LevelSeen(remote, quantity=seen.quantity, at=seen.at)
@@ -195,7 +210,7 @@ def product_facts(body: dict[str, Any], happened: str) -> Sequence[Fact]:
 def listing_seen(row: dict[str, Any], parent: str = "") -> ListingSeen:
     """One row of the catalogue. A fraction in stock (a plugin's) makes it unmanaged here.
 
-    `alias` is set where variations may leave their stock to this row.
+    `alias` is set where variations may leave their stock to this row: lines name it by that.
     """
     remote, quantity = id_of(row), _tracked(row)
     if row.get("type") == "variation":
@@ -206,7 +221,7 @@ def listing_seen(row: dict[str, Any], parent: str = "") -> ListingSeen:
         quantity=quantity,
         managed=quantity is not None,
         at=stamp(row.get("date_modified_gmt")),
-        alias=remote if row.get("variations") else "",
+        alias=remote if row.get("variations") and quantity is not None else "",
         group=parent,
         barcode=text(row.get("global_unique_id")),
         handle=text(row.get("slug")),
@@ -221,8 +236,10 @@ def variations_seen(rows: Iterable[dict[str, Any]], parent: str = "") -> list[Li
 
 def _tracked(row: Mapping[str, Any]) -> int | None:
     quantity = row.get("stock_quantity")
-    whole = isinstance(quantity, int) and not isinstance(quantity, bool)
-    return quantity if whole and row.get("manage_stock") is True else None
+    if not isinstance(quantity, int) or isinstance(quantity, bool):
+        return None
+    possible = row.get("manage_stock") is True and abs(quantity) <= QUANTITY_LIMIT
+    return quantity if possible else None
 
 
 def reading_of(ref: Ref, row: Mapping[str, Any] | None) -> Reading:
