@@ -18,7 +18,7 @@ RESTART_KEYS = (
     ("http", "listen"),
     ("http", "max_body"),
     ("http", "body_timeout"),
-    ("ops", "listen"),
+    ("ops",),
 )
 """What is taken up once, when the process starts."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,9 @@ class Verdict:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-Check = Callable[[], "Verdict | bool | Awaitable[Verdict | bool]"]
+Answer = Verdict | bool | tuple[bool, str] | tuple[bool, Mapping[str, Any]]
+Check = Callable[[], Answer | Awaitable[Answer]]
+"""Says whether, or whether and why; called or awaited. What it raises means no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,14 @@ class Health:
         self._ready: dict[str, _Named] = {}
         self._beats: dict[str, _Beat] = {}
 
-    def add_live(self, name: str, check: Check) -> None:
-        """A check whose failure means that only a restart helps."""
-        self._live[name] = _Named(check, decides=True)
+    def add(
+        self, name: str, check: Check, *, live: bool = False, informational: bool = False
+    ) -> None:
+        """Ask this check too: for `ready`, or for `live` where only a restart would help.
 
-    def add_ready(self, name: str, check: Check, *, informational: bool = False) -> None:
-        """A check without which no work should come; an informational one decides nothing."""
-        self._ready[name] = _Named(check, decides=not informational)
+        The answer of an informational check is told and decides nothing.
+        """
+        (self._live if live else self._ready)[name] = _Named(check, decides=not informational)
 
     def beat(self, name: str, within_s: float) -> None:
         """A worker says that it turns, and when it will say so again at the latest."""
@@ -106,4 +109,9 @@ async def _verdict(check: Check) -> Verdict:
     except Exception as error:  # noqa: BLE001 - whatever broke, the answer is no
         # the words of an error may hold an address or a secret; its kind does not
         return Verdict(ok=False, note=type(error).__name__)
-    return answer if isinstance(answer, Verdict) else Verdict(ok=bool(answer))
+    if isinstance(answer, Verdict):
+        return answer
+    if isinstance(answer, bool):
+        return Verdict(answer)
+    ok, said = answer
+    return Verdict(ok, said) if isinstance(said, str) else Verdict(ok, data=dict(said))

@@ -6,6 +6,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+
+from prometheus_client import Gauge
 
 from syncd.telemetry.health import Verdict
 
@@ -13,22 +16,36 @@ SAMPLES = 20
 
 
 class LoopLag:
-    """Samples the lag every `interval_s`; reports the worst of the last 20 samples, in seconds."""
+    """Samples the lag every `interval_s`; shows the worst of the last 20 samples, in seconds."""
 
     def __init__(
         self,
-        report: Callable[[float], None],
+        gauge: Gauge,
         *,
         interval_s: float = 0.5,
         limit_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._report = report
+        self._gauge = gauge
         self._interval_s = interval_s
         self._limit_s = limit_s
         self._clock = clock
         self._samples: deque[float] = deque(maxlen=SAMPLES)
         self._beat_s = clock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Sample in a task of its own until `stop`."""
+        self._beat_s = self._clock()
+        self._task = asyncio.create_task(self.run(), name="loop-lag")
+
+    async def stop(self) -> None:
+        """End the task of `start`."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -41,12 +58,17 @@ class LoopLag:
         """Take one measurement."""
         self._beat_s = self._clock()
         self._samples.append(max(lag_s, 0.0))
-        self._report(max(self._samples))
+        self._gauge.set(max(self._samples))
+
+    def healthy(self) -> bool:
+        """Whether the sampler itself still gets its turn: what the watchdog may be told."""
+        return self._silent_s() <= self._limit_s
 
     def check(self) -> Verdict:
-        """For `Health.add_live`: whether the sampler itself still gets its turn."""
-        silent_s = self._clock() - self._beat_s - self._interval_s
-        worst_s = round(max(self._samples, default=0.0), 3)
-        if silent_s > self._limit_s:
-            return Verdict(ok=False, note=f"no turn for {silent_s:.1f} s")
-        return Verdict(ok=True, data={"lag_seconds": worst_s})
+        """For `Health.add(…, live=True)`."""
+        if not self.healthy():
+            return Verdict(ok=False, note=f"no turn for {self._silent_s():.1f} s")
+        return Verdict(ok=True, data={"lag_seconds": round(max(self._samples, default=0.0), 3)})
+
+    def _silent_s(self) -> float:
+        return self._clock() - self._beat_s - self._interval_s

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 FIRST_FD = 3
 """Inherited descriptors begin here (sd_listen_fds(3))."""
@@ -16,62 +16,66 @@ FIRST_FD = 3
 SEND_TIMEOUT_S = 1.0
 
 
-class Notifier:
-    """Sends state changes; a manager that does not listen never stops the daemon."""
+Environ = Mapping[str, str]
 
-    def __init__(
-        self,
-        environ: Mapping[str, str] | None = None,
-        *,
-        clock_ns: Callable[[], int] = time.monotonic_ns,
-    ) -> None:
-        environ = os.environ if environ is None else environ
-        self._address = environ.get("NOTIFY_SOCKET", "")
-        self._watchdog_s = _watchdog_s(environ)
-        self._clock_ns = clock_ns
 
-    def watchdog_interval_s(self) -> float | None:
-        """How often to call `watchdog`: a third of the limit; None where nobody watches."""
-        return None if self._watchdog_s is None else self._watchdog_s / 3
+def ready(status: str = "", *, environ: Environ | None = None) -> bool:
+    """Started, or done with a reload. True if the manager was told; so for all of these."""
+    return _send(environ, "READY=1", *_status(status))
 
-    def ready(self, status: str = "") -> bool:
-        """Started, or done with a reload."""
-        return self._send("READY=1", *_status(status))
 
-    def reloading(self) -> bool:
-        """A reload begins. systemd 253+ wants the time in the same datagram (sd_notify(3))."""
-        return self._send("RELOADING=1", f"MONOTONIC_USEC={self._clock_ns() // 1000}")
+def reloading(*, environ: Environ | None = None) -> bool:
+    """A reload begins. systemd 253+ wants the time in the same datagram (sd_notify(3))."""
+    return _send(environ, "RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def stopping(self, status: str = "") -> bool:
-        return self._send("STOPPING=1", *_status(status))
 
-    def status(self, text: str) -> bool:
-        """One line for `systemctl status`."""
-        return self._send(*_status(text or " "))
+def stopping(status: str = "", *, environ: Environ | None = None) -> bool:
+    """The end begins."""
+    return _send(environ, "STOPPING=1", *_status(status))
 
-    def watchdog(self) -> bool:
-        """Still turning; call it only after making sure."""
-        return self._send("WATCHDOG=1")
 
-    def extend_timeout(self, timeout_s: float) -> bool:
-        """Starting or stopping takes this much longer, from now."""
-        return self._send(f"EXTEND_TIMEOUT_USEC={int(timeout_s * 1_000_000)}")
+def status(text: str, *, environ: Environ | None = None) -> bool:
+    """One line for `systemctl status`."""
+    return _send(environ, *_status(text or " "))
 
-    def _send(self, *lines: str) -> bool:
-        """True if the manager was told."""
-        if not self._address.startswith(("/", "@")):
-            return False
-        address = self._address
-        if address.startswith("@"):
-            address = "\0" + address[1:]
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-                sender.settimeout(SEND_TIMEOUT_S)
-                sender.sendto("\n".join(lines).encode(), address)
-        except (OSError, ValueError):
-            # the manager's absence is its own business; the watchdog tells if it matters
-            return False
-        return True
+
+def watchdog(*, environ: Environ | None = None) -> bool:
+    """Still turning; call it only after making sure."""
+    return _send(environ, "WATCHDOG=1")
+
+
+def extend_timeout(timeout_s: float, *, environ: Environ | None = None) -> bool:
+    """Starting or stopping takes this much longer, from now."""
+    return _send(environ, f"EXTEND_TIMEOUT_USEC={int(timeout_s * 1_000_000)}")
+
+
+def watchdog_interval_s(*, environ: Environ | None = None) -> float | None:
+    """How often to call `watchdog`: a third of the limit; None where nobody watches."""
+    environ = os.environ if environ is None else environ
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    try:
+        limit_us = int(environ.get("WATCHDOG_USEC", ""))
+    except ValueError:
+        return None
+    return limit_us / 3_000_000 if limit_us > 0 else None
+
+
+def _send(environ: Environ | None, *lines: str) -> bool:
+    """A manager that does not listen never stops the daemon."""
+    address = (os.environ if environ is None else environ).get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(SEND_TIMEOUT_S)
+            sender.sendto("\n".join(lines).encode(), address)
+    except (OSError, ValueError):
+        # the manager's absence is its own business; the watchdog tells if it matters
+        return False
+    return True
 
 
 def _status(text: str) -> list[str]:
@@ -79,18 +83,8 @@ def _status(text: str) -> list[str]:
     return [f"STATUS={' '.join(text.splitlines())}"] if text else []
 
 
-def _watchdog_s(environ: Mapping[str, str]) -> float | None:
-    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
-        return None
-    try:
-        limit_us = int(environ.get("WATCHDOG_USEC", ""))
-    except ValueError:
-        return None
-    return limit_us / 1_000_000 if limit_us > 0 else None
-
-
 def inherited_sockets(
-    environ: Mapping[str, str] | None = None, *, first_fd: int = FIRST_FD
+    environ: Environ | None = None, *, first_fd: int = FIRST_FD
 ) -> list[socket.socket]:
     """The listening sockets the service manager opened for us; empty where it opened none.
 
