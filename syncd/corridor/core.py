@@ -62,6 +62,7 @@ class Core:
     clock: Callable[[], datetime] = utc_now
     rng: Random = field(default_factory=Random)
     new_key: Callable[[], UUID] = uuid4
+    statements_counted: int = 0
 
     @asynccontextmanager
     async def booking(self, name: str) -> AsyncIterator[tuple[Connection, Booking]]:

@@ -74,7 +74,7 @@ def skip_reason(row: Shelf, rules: ChannelRules | None) -> str:
         return row.skip
     if not row.managed:
         return "unmanaged"
-    if rules.exclude and rules.excludes(row.sku):
+    if rules.excludes(row.sku):
         return "excluded"
     return ""
 

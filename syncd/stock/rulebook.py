@@ -35,6 +35,8 @@ class ChannelRules:
     policy: Policy = field(default_factory=Policy)
     items: Mapping[str, Policy] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
+    item_excludes: Mapping[str, bool] = field(default_factory=dict)
+    """What single items say of their exclusion; it beats the patterns."""
 
     def warehouse_of(self, location: str) -> int | None:
         """The warehouse a location feeds; None: unmapped, which is never "all" or "first"."""
@@ -45,6 +47,10 @@ class ChannelRules:
         return self.items.get(sku, self.policy)
 
     def excludes(self, sku: str) -> bool:
+        """True where this sku is never delivered here."""
+        own = self.item_excludes.get(sku)
+        if own is not None:
+            return own
         return any(fnmatchcase(sku, pattern) for pattern in self.exclude)
 
     def allows(self, target: int, shown: int | None) -> bool:

@@ -1,0 +1,208 @@
+"""From settings to rules and running channels; every reason why they cannot run, at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from pydantic import ValidationError
+
+from syncd.config import ChannelSettings, Settings, problems_of
+from syncd.connectors import PLATFORMS
+from syncd.connectors.base import Clock, Options, Platform, WriteKind
+from syncd.connectors.breaker import Breaker
+from syncd.connectors.budget import Budget
+from syncd.connectors.http import Http
+from syncd.corridor import Channel
+from syncd.errors import ConfigError
+from syncd.stock.model import Edits, Truth
+from syncd.stock.orders import CommitOn, Restock
+from syncd.stock.policy import Policy
+from syncd.stock.rulebook import ChannelRules, Rulebook
+from syncd.telemetry.metrics import Metrics
+
+
+def options_of(name: str, channel: ChannelSettings) -> Options:
+    """The channel's options as its connector takes them. Raises ConfigError with every problem."""
+    platform = PLATFORMS[channel.platform]
+    try:
+        return platform.options.model_validate(channel.options)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, f"channels.{name}.options")) from None
+
+
+def problems_in(settings: Settings) -> list[str]:
+    """Everything a configuration asks for that its platforms or this version cannot do."""
+    found: list[str] = []
+    for name, channel in settings.channels.items():
+        platform = PLATFORMS.get(channel.platform)
+        if platform is None:
+            known = ", ".join(sorted(PLATFORMS))
+            found.append(f"channels.{name}.platform: {channel.platform!r} is not one of {known}")
+            continue
+        try:
+            options_of(name, channel)
+        except ConfigError as error:
+            found += error.problems
+        found += _unsupported(name, channel, platform)
+    for name, warehouse in settings.warehouses.items():
+        source = warehouse.source_channel
+        if source is not None and source in settings.channels:
+            found += _source_problems(name, settings, source, warehouse.source_location)
+    return found
+
+
+def _unsupported(name: str, channel: ChannelSettings, platform: Platform) -> list[str]:
+    caps, found, where = platform.capabilities, [], f"channels.{name}"
+    if channel.edits is not None and channel.edits not in caps.edits:
+        can = ", ".join(sorted(caps.edits))
+        found.append(
+            f'{where}.edits: "{channel.edits}" is not supported on {platform.name}; it can be {can}'
+        )
+    if channel.truth not in (None, Truth.NONE, caps.truth):
+        found.append(
+            f'{where}.truth: "{channel.truth}" does not fit {platform.name}, whose truth is '
+            f'"{caps.truth}"'
+        )
+    if _truth(channel, platform) is Truth.LEVELS:
+        found += [
+            f"{where}.{key}: refused where levels are the truth: the platform decides it"
+            for key, value, default in (
+                ("commit_on", channel.commit_on, "created"),
+                ("restock", channel.restock, "as_platform"),
+            )
+            if value != default
+        ]
+    if channel.match != ("sku",):
+        found.append(f'{where}.match: only ["sku"] is supported in this version')
+    zero_rules = {"policy": channel.policy.zero} | {
+        f'items."{sku}"': item.zero for sku, item in channel.items.items() if item.zero
+    }
+    found += [
+        f'{where}.{key}.zero: only "show_zero" is supported in this version'
+        for key, zero in zero_rules.items()
+        if zero != "show_zero"
+    ]
+    return found
+
+
+def _source_problems(name: str, settings: Settings, source: str, location: str | None) -> list[str]:
+    channel = settings.channels[source]
+    platform = PLATFORMS.get(channel.platform)
+    if platform is None or not platform.capabilities.locations or location is not None:
+        return []
+    if len([where for where, to in channel.locations.items() if to == name]) <= 1:
+        return []
+    problem = f"warehouses.{name}.source: {source} feeds it from several locations: name one, like"
+    return [f'{problem} "{source}/LOCATION"']
+
+
+def _truth(channel: ChannelSettings, platform: Platform) -> Truth:
+    return channel.truth or platform.capabilities.truth
+
+
+def rules_of(
+    channel_id: int, name: str, channel: ChannelSettings, warehouse_ids: Mapping[str, int]
+) -> ChannelRules:
+    """One channel's settings as the rules the walkers look up."""
+    platform = PLATFORMS[channel.platform]
+    caps = platform.capabilities
+    return ChannelRules(
+        id=channel_id,
+        name=name,
+        platform=channel.platform,
+        truth=_truth(channel, platform),
+        edits=channel.edits or next(iter(sorted(caps.edits)), Edits.OVERWRITE),
+        enabled=channel.enabled,
+        deliver=channel.deliver,
+        deliver_raises=channel.deliver_raises,
+        deliver_lowers=channel.deliver_lowers,
+        commit_on=CommitOn(channel.commit_on),
+        restock=Restock(channel.restock),
+        sells_down=caps.sells_down,
+        blind=caps.write is WriteKind.ABSOLUTE,
+        reads_one_by_one=caps.read_max <= 1,
+        clock_margin_s=caps.clock_margin_s,
+        locations={where: warehouse_ids[to] for where, to in channel.locations.items()},
+        policy=_policy(channel.policy),
+        items={sku: _policy(channel.policy_for(sku)) for sku in channel.items},
+        exclude=channel.policy.exclude,
+        item_excludes={
+            sku: item.exclude for sku, item in channel.items.items() if item.exclude is not None
+        },
+    )
+
+
+def _policy(settings: Any) -> Policy:
+    return Policy(settings.percent, settings.buffer, settings.cap, settings.floor)
+
+
+def rulebook_of(
+    settings: Settings, channel_ids: Mapping[str, int], warehouse_ids: Mapping[str, int]
+) -> Rulebook:
+    """All rules of a configuration."""
+    return Rulebook(
+        channels={
+            channel_ids[name]: rules_of(channel_ids[name], name, channel, warehouse_ids)
+            for name, channel in settings.channels.items()
+        },
+        sources={
+            warehouse_ids[name]: (
+                channel_ids[warehouse.source_channel],
+                warehouse.source_location,
+            )
+            for name, warehouse in settings.warehouses.items()
+            if warehouse.source_channel is not None
+        },
+    )
+
+
+def make_channel(
+    rules: ChannelRules,
+    settings: ChannelSettings,
+    metrics: Metrics,
+    clock: Clock,
+    *,
+    rng: Random | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Channel:
+    """A channel ready to run: its budget, its gate, its connector and its breaker."""
+    options = options_of(rules.name, settings)
+    platform = PLATFORMS[rules.platform]
+    caps = platform.capabilities
+    budget = Budget(caps.budget_capacity, caps.budget_rate, workers=caps.workers)
+    http = Http(options.base_url, budget, observer=_observer(rules.name, metrics))
+    connector = platform.connector(options, http, clock)
+    return Channel(rules, connector, http, Breaker(clock=monotonic, rng=rng))
+
+
+def _observer(name: str, metrics: Metrics) -> Callable[[str, str, float], None]:
+    def observe(op: str, outcome: str, seconds: float) -> None:
+        metrics.calls_total.labels(name, op, outcome).inc()
+        metrics.call_seconds.labels(name, op).observe(seconds)
+
+    return observe
+
+
+def remapped(old: Settings, new: Settings) -> list[str]:
+    """Changes of mapping, platform or truth that need a cut-over, which this version refuses."""
+    found = []
+    for name in old.channels.keys() & new.channels.keys():
+        before, after = old.channels[name], new.channels[name]
+        if before.platform != after.platform:
+            found.append(f"channels.{name}.platform: cannot change; use another name")
+            continue
+        if _truth(before, PLATFORMS[before.platform]) is not _truth(
+            after, PLATFORMS[after.platform]
+        ):
+            found.append(f"channels.{name}.truth: cannot change while stock is counted")
+        for location in sorted({*before.locations, *after.locations}):
+            was, now = before.warehouse_of(location), after.warehouse_of(location)
+            if was is not None and was != now:
+                found.append(
+                    f'channels.{name}.locations."{location}": cannot move from {was} to '
+                    f"{now or 'nowhere'} while stock is counted"
+                )
+    return found

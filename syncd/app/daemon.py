@@ -1,0 +1,314 @@
+"""The daemon's life: start, run, reload, drain. One process, one task per walker, each watched."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from syncd import __version__
+from syncd.app import housekeeping
+from syncd.app.build import make_channel, problems_in, rulebook_of
+from syncd.app.reload import prepare
+from syncd.app.running import Running
+from syncd.app.storage import Storage
+from syncd.bulk import Bulk
+from syncd.config import Settings, load
+from syncd.corridor import Channel, Core
+from syncd.corridor.core import utc_now
+from syncd.db import catalog
+from syncd.errors import ConfigError, DatabaseAway
+from syncd.intake import Intake
+from syncd.reconcile import SweepPlan
+from syncd.server import Address, Door, DoorChannel, GroupedStore, Ops
+from syncd.stock.rulebook import Rulebook
+from syncd.telemetry import logs, notify
+from syncd.telemetry.health import Health
+from syncd.telemetry.looplag import LoopLag
+from syncd.telemetry.metrics import Metrics
+
+log = logs.get_logger("syncd.daemon")
+
+RESTART_S = 1.0
+STATUS_S = 10.0
+"""A walker that fell over is started again after this; what it was doing is in the tables."""
+
+
+class Daemon:
+    """`await run()` returns after SIGTERM or SIGINT has drained everything."""
+
+    def __init__(self, config: Path | None, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._environ = environ
+        self.metrics = Metrics()
+        self._stop = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[str, Running] = {}
+        self._lag = LoopLag(self.metrics.event_loop_lag_seconds)
+        self.door_addresses: list[Address] = []
+        self.ops_addresses: list[Address] = []
+
+    async def run(self) -> None:
+        """Start everything, serve until told to stop, drain. Raises ConfigError before it starts."""
+        self._settings = self.load()
+        logs.configure(
+            self._settings.log.level, self._settings.log.format, self._settings.secrets()
+        )
+        for warning in self._settings.warnings:
+            log.warning("config.warning", problem=warning)
+        self._catch_signals()
+        self._storage = Storage(self._settings, self.metrics)
+        try:
+            if not await self._until_stop(self._storage.open()):
+                return
+            await self._start()
+            notify.ready(f"syncd {__version__}: {len(self._settings.channels)} channels")
+            await self._stop.wait()
+        finally:
+            notify.stopping()
+            await self._drain()
+            await self._storage.close()
+            log.info("daemon.stopped")
+
+    def load(self) -> Settings:
+        """The configuration as it stands now, wholly checked. Raises ConfigError."""
+        settings = load(self._config, self._environ)
+        problems = problems_in(settings)
+        if problems:
+            raise ConfigError(problems)
+        return settings
+
+    async def _until_stop(self, starting: Awaitable[None]) -> bool:
+        """Await the start; False when a stop was asked for first."""
+        task = asyncio.ensure_future(starting)
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not task.done():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            return False
+        task.result()
+        return True
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hup)
+
+    def _hup(self) -> None:
+        task = asyncio.ensure_future(self.reload())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start(self) -> None:
+        db = self._storage.db
+        self.core = Core(db, self.metrics, Rulebook({}))
+        await housekeeping.retain(self.core, self._settings.sync)
+        self.core.rulebook = await self._rulebook(self._settings)
+        for rules in self.core.rulebook.channels.values():
+            channel = make_channel(
+                rules, self._settings.channels[rules.name], self.metrics, utc_now
+            )
+            self._admit(channel)
+        self._store = GroupedStore(db, utc_now, self.core.bells.intake.set)
+        http = self._settings.http
+        self._door = Door(
+            self._store,
+            self._door_channels(),
+            self.metrics,
+            utc_now,
+            max_body_bytes=http.max_body,
+            body_timeout_s=http.body_timeout.total_seconds(),
+        )
+        await self._listen()
+        self._supervise("intake", Intake(self.core).run)
+        self._supervise("bulk", Bulk(self.core).run)
+        self._supervise("samples", lambda: housekeeping.sample_for_ever(self.core))
+        self._supervise(
+            "retention", lambda: housekeeping.retain_for_ever(self.core, self._settings.sync)
+        )
+        self._supervise("listen", lambda: housekeeping.listen_for_ever(self.core, db))
+        self._supervise("heartbeat", self._heartbeat)
+        self._supervise("lanes", lambda: self._storage.lead(self._start_lanes))
+        self.metrics.config_last_reload_successful.set(1)
+        self.metrics.config_last_reload_success_timestamp_seconds.set_to_current_time()
+        log.info("daemon.started", version=__version__, channels=sorted(self._settings.channels))
+
+    async def _listen(self) -> None:
+        health = Health()
+        health.add("database", self._storage.check)
+        health.add("door", lambda: (bool(self.door_addresses), "listening"))
+        health.add("channels", self._check_channels)
+        health.add("event_loop", self._lag.check, live=True)
+        token = self._settings.ops.token
+        self._ops = Ops(
+            self.metrics.render,
+            health.live,
+            health.ready,
+            token=token.get_secret_value() if token else None,
+        )
+        sockets = notify.inherited_sockets()
+        where = self._settings.http.listen
+        self.door_addresses = await self._door.start(Address(where.host, where.port), sockets)
+        where = self._settings.ops.listen
+        self.ops_addresses = await self._ops.start(Address(where.host, where.port))
+        log.info(
+            "daemon.listening",
+            door=[f"{a.host}:{a.port}" for a in self.door_addresses],
+            ops=[f"{a.host}:{a.port}" for a in self.ops_addresses],
+        )
+
+    def _check_channels(self) -> tuple[bool, dict[str, str]]:
+        """Closed channels are told, and do not make the daemon unready: the others go on."""
+        return True, {c.name: c.closed or "open" for c in self.core.channels.values()}
+
+    async def _rulebook(self, settings: Settings) -> Rulebook:
+        async with self._storage.db.transaction("enter_names") as conn:
+            channels = {
+                name: await catalog.enter_channel(conn, name, channel.platform)
+                for name, channel in sorted(settings.channels.items())
+            }
+            warehouses = {
+                name: await catalog.enter_warehouse(conn, name)
+                for name in sorted(settings.warehouses)
+            }
+        return rulebook_of(settings, channels, warehouses)
+
+    def _admit(self, channel: Channel) -> None:
+        self.core.channels[channel.id] = channel
+        self.metrics.channel_added(channel.name, channel.rules.platform)
+
+    def _door_channels(self) -> dict[str, DoorChannel]:
+        return {
+            c.name: DoorChannel(c.id, c.connector, c.rules.enabled)
+            for c in self.core.channels.values()
+        }
+
+    def _plan(self) -> SweepPlan:
+        sync, url = self._settings.sync, self._settings.http.public_url
+        return SweepPlan(sync.sweep_every, sync.sweep_overlap, url or "", sync.blast_radius)
+
+    async def _start_lanes(self) -> None:
+        """We lead now: every channel gets its lane and its sweeps."""
+        for channel in self.core.channels.values():
+            self._run_channel(channel)
+
+    def _run_channel(self, channel: Channel) -> None:
+        running = Running(self.core, channel, self._plan())
+        self._running[channel.name] = running
+        running.start(self._supervise)
+
+    def _supervise(self, name: str, walk: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Run a walker for ever: one that falls over is told of and started again."""
+
+        async def watched() -> None:
+            while True:
+                try:
+                    await walk()
+                except asyncio.CancelledError:
+                    raise
+                except Exception:
+                    log.exception("walker.failed", walker=name)
+                    await asyncio.sleep(RESTART_S)
+                else:
+                    return
+
+        task = asyncio.create_task(watched(), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _heartbeat(self) -> None:
+        """Tell systemd that the loop turns, and what it turns for."""
+        interval_s = notify.watchdog_interval_s()
+        self._lag.start()
+        while True:
+            if self._lag.healthy():
+                notify.watchdog()
+            await asyncio.sleep(min(interval_s or STATUS_S, STATUS_S))
+            closed = sum(1 for c in self.core.channels.values() if c.closed)
+            notify.status(f"{len(self.core.channels)} channels, {closed} closed")
+
+    async def reload(self) -> bool:
+        """Take up the configuration as it is now, or keep the old one and say every reason."""
+        async with self._reloading:
+            notify.reloading()
+            try:
+                await self._take_up(self.load())
+            except (ConfigError, DatabaseAway) as error:
+                problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+                log.warning("config.reload_refused", problems=problems)
+                self.metrics.config_last_reload_successful.set(0)
+                return False
+            finally:
+                notify.ready("reloaded")
+            self.metrics.config_last_reload_successful.set(1)
+            self.metrics.config_last_reload_success_timestamp_seconds.set_to_current_time()
+            return True
+
+    async def _take_up(self, new: Settings) -> None:
+        plan = await prepare(self._settings, new, self._rulebook, self.metrics)
+        stopped = [self._running.pop(n) for n in plan.stops if n in self._running]
+        replaced = [c for c in self.core.channels.values() if c.name in plan.stops]
+        # one step, no await: from here on everybody sees the new rules
+        self._settings = plan.settings
+        self.core.rulebook = plan.rulebook
+        for channel_id in plan.gone:
+            gone = self.core.channels.pop(channel_id)
+            self.metrics.channel_removed(gone.name)
+        for rules in plan.rulebook.channels.values():
+            if rules.id in self.core.channels:
+                self.core.channels[rules.id].rules = rules
+        for channel in plan.made:
+            self._admit(channel)
+        self._door.channels = self._door_channels()
+        logs.configure(plan.settings.log.level, plan.settings.log.format, plan.settings.secrets())
+        bound_s = self._settings.sync.drain_timeout.total_seconds()
+        await asyncio.gather(*(r.stop(bound_s) for r in stopped))
+        for channel in replaced:
+            await _close(channel)
+        if self._storage.leading:
+            for name in plan.starts:
+                channel = next(c for c in self.core.channels.values() if c.name == name)
+                self._run_channel(channel)
+        self.core.bells.intake.set()
+        log.info(
+            "config.reloaded",
+            added=plan.added,
+            removed=plan.removed,
+            changed=plan.changed,
+            needs_restart=plan.needs_restart,
+        )
+
+    async def _drain(self) -> None:
+        """Answer who is inside, end what is under way, leave the rest in its tables."""
+        if not hasattr(self, "_door"):
+            return
+        bound_s = max(self._settings.sync.drain_timeout - timedelta(seconds=2), timedelta(0))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(bound_s.total_seconds()):
+                await self._door.stop()
+                await asyncio.gather(
+                    *(r.stop(bound_s.total_seconds()) for r in self._running.values())
+                )
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._ops.stop()
+        for channel in self.core.channels.values():
+            await _close(channel)
+
+
+async def _close(channel: Channel) -> None:
+    """Let go of a channel's connections; what goes wrong then hurts nobody."""
+    with suppress(Exception):
+        await channel.connector.close()
+    channel.http.budget.close()
+    await channel.http.close()

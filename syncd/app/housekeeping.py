@@ -1,0 +1,106 @@
+"""What the daemon does beside the road: gauges, partitions, retention, and bells from other processes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+from syncd.config import SyncSettings
+from syncd.corridor import Core
+from syncd.db import bookmark, inbox, outbox, status, suspense
+from syncd.db.outbox import OutboxNow
+from syncd.db.pool import Database
+from syncd.errors import DatabaseAway
+from syncd.telemetry.logs import get_logger
+
+log = get_logger("syncd.housekeeping")
+
+SAMPLE_S = 5.0
+RETAIN_S = 3600.0
+AWAY_S = 1.0
+
+
+async def sample_for_ever(core: Core) -> None:
+    """Keep the gauges that tables know best up to date."""
+    while True:
+        with suppress(DatabaseAway):
+            await sample(core)
+        await asyncio.sleep(SAMPLE_S)
+
+
+async def sample(core: Core) -> None:
+    """Set every gauge that is read from the database."""
+    now, metrics = core.clock(), core.metrics
+    async with core.db.transaction("sample") as conn:
+        oldest = await inbox.oldest(conn)
+        owed = await outbox.now_owed(conn)
+        doubts = await suspense.counts(conn)
+        skips = await status.skipped_listings(conn)
+        xmin_age_s = await status.oldest_xmin_age_s(conn)
+    metrics.inbox_oldest_age_seconds.set((now - oldest).total_seconds() if oldest else 0)
+    metrics.db_oldest_xmin_age_seconds.set(xmin_age_s)
+    sent = core.db.statements - core.statements_counted
+    core.statements_counted = core.db.statements
+    metrics.sql_statements_total.inc(sent)
+    for row in owed:
+        _show_owed(core, row)
+    metrics.suspense.clear()
+    for (channel_id, reason), count in doubts.items():
+        metrics.suspense.labels(core.name_of(channel_id), reason).set(count)
+    metrics.skipped.clear()
+    for reason, count in skips.items():
+        metrics.skipped.labels(reason).set(count)
+    for channel in core.channels.values():
+        metrics.budget_available.labels(channel.name).set(channel.http.budget.available)
+
+
+def _show_owed(core: Core, row: OutboxNow) -> None:
+    name, metrics = core.name_of(row.channel_id), core.metrics
+    if not name:
+        return
+    age_s = (core.clock() - row.oldest).total_seconds() if row.oldest else 0.0
+    metrics.outbox_rows.labels(name).set(row.waiting)
+    metrics.outbox_oldest_age_seconds.labels(name).set(max(age_s, 0.0))
+    metrics.units_at_risk.labels(name).set(row.risk)
+    metrics.parked.labels(name).set(row.parked)
+
+
+async def retain_for_ever(core: Core, sync: SyncSettings) -> None:
+    """Make tomorrow's partitions and drop what retention does not keep."""
+    while True:
+        try:
+            await retain(core, sync)
+        except DatabaseAway:
+            await asyncio.sleep(AWAY_S)
+            continue
+        await asyncio.sleep(RETAIN_S)
+
+
+async def retain(core: Core, sync: SyncSettings) -> None:
+    """One pass over partitions and retention."""
+    today = core.clock().date()
+    async with core.db.transaction("partitions") as conn:
+        made = await bookmark.ensure_partitions(conn, today)
+    kept = {
+        "inbox": sync.retain_bodies,
+        "delivery_seen": sync.retain_delivery_ids,
+        "journal": sync.retain_journal,
+    }
+    dropped = []
+    for table, keep in kept.items():
+        async with core.db.transaction("retention") as conn:
+            before = today - max(keep, timedelta(0))
+            dropped += await bookmark.drop_partitions(conn, table, before)
+    if made or dropped:
+        log.info("partitions.kept", made=made, dropped=dropped)
+
+
+async def listen_for_ever(core: Core, db: Database) -> None:
+    """Ring the wishes' bell when another process knocks; the poll behind it needs no knock."""
+    while True:
+        try:
+            async with db.connection("listen") as conn:
+                await status.listen(conn, core.bells.wishes.set)
+        except DatabaseAway:
+            await asyncio.sleep(AWAY_S)

@@ -1,0 +1,118 @@
+"""Looks at the whole: what operators and gauges ask, the leader's lock, and knocks from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from syncd.db.pool import Connection
+
+SKIPPED_LISTINGS = """
+select case when gone_at is not null then 'gone' when skip <> '' then skip else 'unmanaged' end
+    as reason, count(*)
+from listing where skip <> '' or gone_at is not null or not managed group by 1
+"""
+
+
+async def skipped_listings(conn: Connection) -> dict[str, int]:
+    """Listings nothing is delivered to, by reason."""
+    return {row[0]: row[1] for row in await conn.fetch(SKIPPED_LISTINGS)}
+
+
+OLDEST_XMIN = """
+select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::float8
+from pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid()
+"""
+
+
+async def oldest_xmin_age_s(conn: Connection) -> float:
+    """Seconds for which somebody's open transaction has held back the cleaning of dead rows."""
+    found: float = await conn.fetchval(OLDEST_XMIN)
+    return max(found, 0.0)
+
+
+LEAD = "select pg_try_advisory_lock(7310, 1)"
+STILL_THERE = "select 1"
+KEEPALIVE_S = 5.0
+
+
+async def answer(conn: Connection) -> None:
+    """Return when the database answers."""
+    await conn.execute(STILL_THERE)
+
+
+async def lead(conn: Connection) -> bool:
+    """Take the leader's lock on this connection; False while another daemon holds it."""
+    found: bool = await conn.fetchval(LEAD)
+    return found
+
+
+async def stay(conn: Connection) -> None:
+    """Return never; raise when the connection, and with it the lock, is lost."""
+    while True:
+        await asyncio.sleep(KEEPALIVE_S)
+        await conn.execute(STILL_THERE)
+
+
+async def listen(conn: Connection, knock: Callable[[], None]) -> None:
+    """Call `knock` for every NOTIFY on channel syncd; raises when the connection is lost."""
+    await conn.add_listener("syncd", lambda *_: knock())
+    await stay(conn)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatus:
+    """One channel as `syncd status` shows it."""
+
+    name: str
+    platform: str
+    listings: int
+    owed: int
+    oldest_owed: datetime | None
+    parked: int
+    open_attempts: int
+    looks: int
+    events_waiting: int
+    events_parked: int
+    orders_through: datetime | None
+    swept_at: datetime | None
+
+
+CHANNEL_STATUS = """
+select c.name, c.platform,
+    (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null) as listings,
+    (select count(*) from outbox o where o.channel_id = c.id and o.parked_at is null) as owed,
+    (select min(owed_at) from outbox o where o.channel_id = c.id and o.parked_at is null)
+        as oldest_owed,
+    (select count(*) from outbox o where o.channel_id = c.id and o.parked_at is not null) as parked,
+    (select count(*) from attempt a where a.channel_id = c.id) as open_attempts,
+    (select count(*) from look k where k.channel_id = c.id) as looks,
+    (select count(*) from inbox_queue q where q.channel_id = c.id) as events_waiting,
+    (select count(*) from inbox_parked q where q.channel_id = c.id) as events_parked,
+    c.orders_through, c.swept_at
+from channel c order by c.name
+"""
+
+
+async def channels(conn: Connection) -> list[ChannelStatus]:
+    """Every channel ever configured, with what waits for it."""
+    return [ChannelStatus(*row) for row in await conn.fetch(CHANNEL_STATUS)]
+
+
+DISAGREEING = """
+select i.sku, c.name, v.quantity as level, s.shown
+from listing l
+join shelf s on s.listing_id = l.id
+join channel c on c.id = l.channel_id
+join item i on i.id = l.item_id
+join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
+where l.gone_at is null and l.skip = '' and l.managed and s.shown is distinct from v.quantity
+order by i.sku, c.name limit $1
+"""
+
+
+async def disagreeing(conn: Connection, limit: int) -> Sequence[tuple[str, str, int, int | None]]:
+    """Listings that do not show their level: (sku, channel, level, shown), policies aside."""
+    return [tuple(row) for row in await conn.fetch(DISAGREEING, limit)]
