@@ -6,10 +6,11 @@ Every request passes here, so no connector can outrun its platform or hang for e
 from __future__ import annotations
 
 import json as std_json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -85,6 +86,7 @@ class Http:
         self.base_url = base_url.rstrip("/")
         self.budget = budget
         self._headers = {"User-Agent": f"syncd/{__version__}", **(headers or {})}
+        self._total_timeout_s = total_timeout_s
         self._timeout = aiohttp.ClientTimeout(
             total=total_timeout_s, connect=connect_timeout_s, sock_read=total_timeout_s
         )
@@ -105,6 +107,11 @@ class Http:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one call may take in all."""
+        return self._total_timeout_s
 
     @asynccontextmanager
     async def reserved(self, cost: float, level: Priority) -> AsyncIterator[Ticket]:
@@ -132,52 +139,71 @@ class Http:
         data: bytes | None = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        price: Callable[[Answer], float | None] | None = None,
     ) -> Answer:
         """One request. `path` is relative to `base_url`; `op` names it in metrics.
 
         A GET is never `maybe_applied`; any other method may be after a time-out or a 5xx.
+        `price` reads from the answer what the call cost in the end (None: what was reserved).
         """
-        ticket = await self._take_ticket(cost)
-        started = ticket.now()
-        outcome = "failed"
-        try:
-            answer = await self._send(method, path, json, data, params, headers)
-            outcome = str(answer.status)
-            self._classify(answer, method)
+        async with self.paid(cost) as ticket:
+            started = ticket.now()
+            outcome = "failed"
+            try:
+                answer = await self._send(method, path, json, data, params, headers)
+                outcome = str(answer.status)
+                self._classify(answer, method)
+            finally:
+                self._observe(op, outcome, started)
+            ticket.settle(None if price is None else price(answer))
             return answer
+
+    @asynccontextmanager
+    async def paid(self, cost: float) -> AsyncIterator[Ticket]:
+        """One call's place in the budget: the reserved ticket if unspent, else a new one.
+
+        Settled when left, so that a connector's next call never waits for its own last one.
+        """
+        ticket = _prepaid.get()
+        if ticket is None or not ticket.take():
+            ticket = await self.budget.acquire(cost, _priority.get())
+            ticket.take()
+        try:
+            yield ticket
         finally:
             ticket.settle()
-            if self._observer is not None:
-                self._observer(op, outcome, ticket.now() - started)
 
     async def lines(self, op: str, url: str) -> AsyncIterator[bytes]:
         """Stream a result file line by line (a bulk export), without our credentials.
 
-        Only https, or the very host of `base_url`, is fetched: the address came from outside.
+        Only https, or the very origin of `base_url`, is fetched: the address came from outside.
+        A file server is not the platform's API: this costs no budget and holds no worker's place.
         """
         target, home = urlsplit(url), urlsplit(self.base_url)
-        if target.scheme != "https" and target.netloc != home.netloc:
+        if target.scheme != "https" and target[:2] != home[:2]:
             raise RetryLater(f"result file at an unexpected address ({target.scheme} scheme)")
-        ticket = await self._take_ticket(0.0)
+        started, outcome = self.budget.clock(), "failed"
         try:
-            async with aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=None, connect=5.0, sock_read=30.0),
-                read_bufsize=STREAM_LINE_LIMIT_BYTES,
-            ) as session, session.get(url, allow_redirects=False) as response:
+            async with (
+                aiohttp.ClientSession(
+                    timeout=aiohttp.ClientTimeout(total=None, connect=5.0, sock_read=30.0),
+                    read_bufsize=STREAM_LINE_LIMIT_BYTES,
+                ) as session,
+                session.get(url, allow_redirects=False) as response,
+            ):
                 if response.status != 200:
                     raise RetryLater(f"result file answered {response.status}")
                 async for line in response.content:
                     yield line
+                outcome = "200"
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise RetryLater(f"result file broke off: {type(error).__name__}") from error
         finally:
-            ticket.settle()
+            self._observe(op, outcome, started)
 
-    async def _take_ticket(self, cost: float) -> Ticket:
-        prepaid = _prepaid.get()
-        if prepaid is not None and prepaid.take():
-            return prepaid
-        return await self.budget.acquire(cost, _priority.get())
+    def _observe(self, op: str, outcome: str, started: float) -> None:
+        if self._observer is not None:
+            self._observer(op, outcome, self.budget.clock() - started)
 
     async def _send(
         self,
@@ -204,13 +230,17 @@ class Http:
             ) as response:
                 body = await _read_limited(response)
                 return Answer(response.status, response.headers, body)
+        except aiohttp.InvalidURL as error:
+            raise ChannelClosed("base_url cannot be used as an address") from error
         except aiohttp.ClientConnectorError as error:
             raise RetryLater(f"no connection: {error.os_error}") from error
         except aiohttp.ConnectionTimeoutError as error:
             raise RetryLater("no connection: timed out") from error
         except TimeoutError as error:
+            self.budget.failed()
             raise RetryLater("no answer in time", maybe_applied=writes) from error
         except (aiohttp.ClientError, OSError) as error:
+            self.budget.failed()
             raise RetryLater(
                 f"connection lost: {type(error).__name__}", maybe_applied=writes
             ) from error
@@ -231,6 +261,7 @@ class Http:
         if 300 <= status < 400:
             raise ChannelClosed(f"redirected ({status}): check base_url or the shop's name")
         if status >= 500:
+            self.budget.failed()
             raise RetryLater(
                 f"platform error {status}: {error_words(answer)}", maybe_applied=method != "GET"
             )
@@ -251,7 +282,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         seconds = float(headers.get("Retry-After", ""))
     except ValueError:
         return None
-    return min(max(seconds, 0.0), 3600.0) if seconds == seconds else None
+    return min(max(seconds, 0.0), 3600.0) if not isnan(seconds) else None
 
 
 def error_words(answer: Answer) -> str:

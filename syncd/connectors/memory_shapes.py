@@ -1,0 +1,87 @@
+"""What the in-process store's webhooks say, with the bounds outside which they cannot be true."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from syncd.stock.model import QUANTITY_LIMIT, Kind, LineSeen, ListingSeen, OrderSeen
+
+_Count = Annotated[int, msgspec.Meta(ge=-QUANTITY_LIMIT, le=QUANTITY_LIMIT)]
+_Units = Annotated[int, msgspec.Meta(ge=0, le=QUANTITY_LIMIT)]
+_Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class LevelBody(msgspec.Struct, frozen=True):
+    listing: _Id
+    location: str
+    quantity: _Count | None
+    at: _Moment
+
+
+class LineBody(msgspec.Struct, frozen=True):
+    line: _Id
+    listing: _Id
+    sku: str
+    location: str
+    taken: _Units
+    kept: _Units
+
+
+class OrderBody(msgspec.Struct, frozen=True):
+    id: _Id
+    number: str
+    version: _Version
+    at: _Moment
+    paid: bool
+    terminal: bool
+    kind: Kind
+    lines: tuple[LineBody, ...]
+
+    def seen(self) -> OrderSeen:
+        lines = tuple(
+            LineSeen(
+                line.line, line.taken, line.kept, line.listing, sku=line.sku, location=line.location
+            )
+            for line in self.lines
+        )
+        return OrderSeen(
+            self.id, self.version, self.at, lines, self.number, self.paid, self.terminal, self.kind
+        )
+
+
+class ListingBody(msgspec.Struct, frozen=True):
+    listing: _Id
+    sku: str
+    quantity: _Count | None
+    location: str
+    managed: bool
+    at: _Moment
+    alias: str
+    group: str
+    title: str
+
+    def seen(self) -> ListingSeen:
+        return ListingSeen(
+            self.listing,
+            self.sku,
+            self.quantity,
+            self.location,
+            self.managed,
+            self.at,
+            self.alias,
+            self.group,
+            title=self.title,
+        )
+
+
+class ItemBody(msgspec.Struct, frozen=True):
+    listings: tuple[ListingBody, ...]
+
+
+class GoneBody(msgspec.Struct, frozen=True):
+    listing: _Id
