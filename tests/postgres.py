@@ -152,9 +152,7 @@ class Cluster:
         """Copy an installation that lies in a folder closed to our account."""
         if binaries.reachable(self.binaries, self.user):
             return
-        copy = self.root / "pg"
-        shutil.copytree(self.binaries.folder.parent, copy, symlinks=True)
-        self.binaries = Binaries(copy / "bin", self.binaries.major)
+        self.binaries = binaries.copied(self.binaries, self.root / "pg")
 
     def _initdb(self) -> None:
         answer = binaries.run(

@@ -1,4 +1,5 @@
-"""Finds PostgreSQL's programs on this machine, and the system account they may run under.
+"""Finds PostgreSQL's programs on this machine, the system account they may run under, and whether
+a server lives on a data folder.
 
 The wheel of the `embedded` extra is read as a folder of programs; its own API is never used.
 """
@@ -85,6 +86,50 @@ def reachable(binaries: Binaries, user: pwd.struct_passwd | None) -> bool:
     if user is None:
         return True
     return _version(binaries.program("postgres"), user) is not None
+
+
+def copied(installed: Binaries, target: Path) -> Binaries:
+    """A copy of the programs under `target`, made once: for an account that cannot reach them.
+
+    It keeps the wheel's layout, whose programs look for their libraries beside its folder.
+    """
+    prefix = installed.folder.parent
+    libraries = prefix.parent.with_name(prefix.parent.name + ".libs")
+    copy = Binaries(
+        target / prefix.parent.name / prefix.name / installed.folder.name, installed.major
+    )
+    if not target.exists():
+        fresh = target.with_name(target.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(prefix, fresh / prefix.parent.name / prefix.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
+        fresh.rename(target)
+    return copy
+
+
+def living_postmaster(data: Path) -> tuple[int | None, bool]:
+    """The pid of the server that runs on this data folder, None without one, and whether it is ready.
+
+    Its pid file proves nothing: it outlives a kill -9, and a pid is used again.
+    """
+    try:
+        lines = [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
+    except OSError:
+        return None, False
+    if not lines or not lines[0].isdecimal():
+        return None, False
+    pid = int(lines[0])
+    ready = len(lines) > 7 and lines[7] == "ready"
+    try:
+        os.kill(pid, 0)
+        if Path("/proc/self").exists():
+            # a postmaster's working directory is its data folder
+            alive = Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
+            return (pid, ready) if alive else (None, False)
+    except OSError:
+        return None, False
+    return pid, ready
 
 
 def _wheel_folders() -> list[Path]:
