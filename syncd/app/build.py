@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from syncd.config import ChannelSettings, Settings, problems_of
 from syncd.connectors import PLATFORMS
-from syncd.connectors.base import Clock, Options, Platform, WriteKind
+from syncd.connectors.base import Capabilities, Clock, Options, WriteKind
 from syncd.connectors.breaker import Breaker
 from syncd.connectors.budget import Budget
-from syncd.connectors.http import Http
+from syncd.connectors.http import CallObserver, Http
 from syncd.corridor import Channel
 from syncd.errors import ConfigError
 from syncd.stock.model import Edits, Truth
@@ -33,6 +33,14 @@ def options_of(name: str, channel: ChannelSettings) -> Options:
         raise ConfigError(problems_of(error, f"channels.{name}.options")) from None
 
 
+def capabilities_of(name: str, channel: ChannelSettings) -> Capabilities:
+    """What the platform can do under this channel's options. Raises ConfigError."""
+    platform = PLATFORMS[channel.platform]
+    if platform.shaped is None:
+        return platform.capabilities
+    return platform.shaped(options_of(name, channel))
+
+
 def problems_in(settings: Settings) -> list[str]:
     """Everything a configuration asks for that its platforms or this version cannot do."""
     found: list[str] = []
@@ -44,9 +52,11 @@ def problems_in(settings: Settings) -> list[str]:
             continue
         try:
             options_of(name, channel)
+            caps = capabilities_of(name, channel)
         except ConfigError as error:
             found += error.problems
-        found += _unsupported(name, channel, platform)
+            caps = platform.capabilities
+        found += _unsupported(name, channel, caps)
     for name, warehouse in settings.warehouses.items():
         source = warehouse.source_channel
         if source is not None and source in settings.channels:
@@ -54,19 +64,19 @@ def problems_in(settings: Settings) -> list[str]:
     return found
 
 
-def _unsupported(name: str, channel: ChannelSettings, platform: Platform) -> list[str]:
-    caps, found, where = platform.capabilities, [], f"channels.{name}"
+def _unsupported(name: str, channel: ChannelSettings, caps: Capabilities) -> list[str]:
+    found, where = [], f"channels.{name}"
     if channel.edits is not None and channel.edits not in caps.edits:
         can = ", ".join(sorted(caps.edits))
         found.append(
-            f'{where}.edits: "{channel.edits}" is not supported on {platform.name}; it can be {can}'
+            f'{where}.edits: "{channel.edits}" is not supported on {channel.platform}; it can be {can}'
         )
     if channel.truth not in (None, Truth.NONE, caps.truth):
         found.append(
-            f'{where}.truth: "{channel.truth}" does not fit {platform.name}, whose truth is '
+            f'{where}.truth: "{channel.truth}" does not fit {channel.platform}, whose truth is '
             f'"{caps.truth}"'
         )
-    if _truth(channel, platform) is Truth.LEVELS:
+    if _truth(channel, caps) is Truth.LEVELS:
         found += [
             f"{where}.{key}: refused where levels are the truth: the platform decides it"
             for key, value, default in (
@@ -99,21 +109,20 @@ def _source_problems(name: str, settings: Settings, source: str, location: str |
     return [f'{problem} "{source}/LOCATION"']
 
 
-def _truth(channel: ChannelSettings, platform: Platform) -> Truth:
-    return channel.truth or platform.capabilities.truth
+def _truth(channel: ChannelSettings, caps: Capabilities) -> Truth:
+    return channel.truth or caps.truth
 
 
 def rules_of(
     channel_id: int, name: str, channel: ChannelSettings, warehouse_ids: Mapping[str, int]
 ) -> ChannelRules:
     """One channel's settings as the rules the walkers look up."""
-    platform = PLATFORMS[channel.platform]
-    caps = platform.capabilities
+    caps = capabilities_of(name, channel)
     return ChannelRules(
         id=channel_id,
         name=name,
         platform=channel.platform,
-        truth=_truth(channel, platform),
+        truth=_truth(channel, caps),
         edits=channel.edits or next(iter(sorted(caps.edits)), Edits.OVERWRITE),
         enabled=channel.enabled,
         deliver=channel.deliver,
@@ -171,14 +180,14 @@ def make_channel(
     """A channel ready to run: its budget, its gate, its connector and its breaker."""
     options = options_of(rules.name, settings)
     platform = PLATFORMS[rules.platform]
-    caps = platform.capabilities
+    caps = capabilities_of(rules.name, settings)
     budget = Budget(caps.budget_capacity, caps.budget_rate, workers=caps.workers)
     http = Http(options.base_url, budget, observer=_observer(rules.name, metrics))
     connector = platform.connector(options, http, clock)
     return Channel(rules, connector, http, Breaker(clock=monotonic, rng=rng))
 
 
-def _observer(name: str, metrics: Metrics) -> Callable[[str, str, float], None]:
+def _observer(name: str, metrics: Metrics) -> CallObserver:
     def observe(op: str, outcome: str, seconds: float) -> None:
         metrics.calls_total.labels(name, op, outcome).inc()
         metrics.call_seconds.labels(name, op).observe(seconds)
@@ -194,8 +203,8 @@ def remapped(old: Settings, new: Settings) -> list[str]:
         if before.platform != after.platform:
             found.append(f"channels.{name}.platform: cannot change; use another name")
             continue
-        if _truth(before, PLATFORMS[before.platform]) is not _truth(
-            after, PLATFORMS[after.platform]
+        if _truth(before, capabilities_of(name, before)) is not _truth(
+            after, capabilities_of(name, after)
         ):
             found.append(f"channels.{name}.truth: cannot change while stock is counted")
         for location in sorted({*before.locations, *after.locations}):

@@ -47,6 +47,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reloads: set[asyncio.Task[bool]] = set()
         self._running: dict[str, Running] = {}
         self._lag = LoopLag(self.metrics.event_loop_lag_seconds)
         self.door_addresses: list[Address] = []
@@ -104,8 +105,8 @@ class Daemon:
 
     def _hup(self) -> None:
         task = asyncio.ensure_future(self.reload())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
     async def _start(self) -> None:
         db = self._storage.db
@@ -298,9 +299,11 @@ class Daemon:
                 await asyncio.gather(
                     *(r.stop(bound_s.total_seconds()) for r in self._running.values())
                 )
-        for task in list(self._tasks):
+        ending = [*self._tasks, *self._reloads]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
+        await self._lag.stop()
         await self._ops.stop()
         for channel in self.core.channels.values():
             await _close(channel)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -256,6 +256,8 @@ class Platform:
     options: type[Options]
     connector: Callable[..., Connector]
     capabilities: Capabilities
+    shaped: Callable[[Any], Capabilities] | None = None
+    """Where options change what the platform can do: the capabilities under these options."""
 
 
 __all__ = [
