@@ -24,10 +24,12 @@ from syncd.demo.standins.woocommerce_json import (
     variation_json,
 )
 from syncd.demo.standins.woocommerce_rules import (
+    NO_ROUTE_WORDS,
     Call,
     Doorkeeper,
     Json,
     RefusedCall,
+    UnknownRoute,
     item_args,
     judge,
     routed,
@@ -192,7 +194,7 @@ class WooCommerceStandin:
             )
             status, body, headers = await self._answer(request.method, call)
         except RefusedCall as error:
-            if error.status == 400 or error.body["code"] == "rest_no_route":
+            if error.status == 400 or isinstance(error, UnknownRoute):
                 self.counters.invalid.append(f"{request.method} {request.path}: {error}")
             status, body, headers = error.status, error.body, {}
             if status == self.limit_status and self.host_limit:
@@ -229,9 +231,7 @@ class WooCommerceStandin:
 
     def _catalogue(self, method: str, call: Call) -> Answer:
         if call.route == "/variations" and self.version < (10, 3):
-            raise RefusedCall(
-                404, "rest_no_route", "No route was found matching the URL and request method."
-            )
+            raise RefusedCall(404, "rest_no_route", NO_ROUTE_WORDS)
         parent = int(call.path.get("product_id", 0))
         variations = "variations" in call.route
         if call.route.endswith("/batch"):

@@ -34,6 +34,13 @@ class RefusedCall(Exception):
         self.body: Json = {"code": code, "message": message, "data": {"status": status, **data}}
 
 
+class UnknownRoute(RefusedCall):
+    """Nothing of this name in any version of the shop."""
+
+
+NO_ROUTE_WORDS = "No route was found matching the URL and request method."
+
+
 # ---- who calls
 
 
@@ -131,9 +138,7 @@ def routed(method: str, path: str, query: Mapping[str, str], raw: bytes) -> Call
             judge({**asked, **body}, args, path_names=match.groupdict())
         found = {k: int(v) if v.isdecimal() else v for k, v in match.groupdict().items()}
         return Call(route, found, asked, body)
-    raise RefusedCall(
-        404, "rest_no_route", "No route was found matching the URL and request method."
-    )
+    raise UnknownRoute(404, "rest_no_route", NO_ROUTE_WORDS)
 
 
 def item_args(route: str) -> Json:
