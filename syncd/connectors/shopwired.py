@@ -77,7 +77,7 @@ PAGE = 100
 """Rows of a page: the vendor's pages say 100, one public client 250, the default is 50."""
 
 SURELY_LAST = 50
-"""A page with fewer rows is the last one, whatever limit the platform really has."""
+"""A page of orders with fewer rows is the last one, whatever limit the platform really has."""
 
 RECENT = timedelta(hours=1)
 DEEP_EVERY = timedelta(hours=6)
@@ -345,13 +345,16 @@ class ShopWired:
                     rows.append(one)
             yield Page(rows)
 
-    async def _walk(self, op: str, path: str, **params: str) -> AsyncIterator[list[dict[str, Any]]]:
+    async def _walk(
+        self, op: str, path: str, *, surely_last: int = 0, **params: str
+    ) -> AsyncIterator[list[dict[str, Any]]]:
         """All rows of a collection that knows only count and offset, whole or RetryLater.
 
         Each page begins with the last row of the one before. Where that row is gone, something was
-        deleted and rows slid past us; where it comes later, something was put in front.
+        deleted and rows slid past us; where it comes later, something was put in front. The end is
+        where nothing new follows, or a page with fewer than `surely_last` rows.
         """
-        offset, last = 0, ""
+        offset, last, overlaps = 0, "", False
         while True:
             answer = await self._call(
                 op, "GET", path, count=str(PAGE), offset=str(offset), **params
@@ -360,16 +363,18 @@ class ShopWired:
             ids = [id_of(row.get("id")) for row in rows]
             if not all(ids):
                 raise RetryLater(f"{path} answered a row without an id")
-            if last and last not in ids:
+            if overlaps and last not in ids:
                 raise RetryLater(f"{path} changed while it was read")
-            fresh = rows[ids.index(last) + 1 :] if last else rows
+            fresh = rows[ids.index(last) + 1 :] if last in ids else rows
             if fresh:
                 for row in fresh:
                     row["_answered_at"] = self._answered_at(answer)
                 yield fresh
-            if not fresh or len(rows) < SURELY_LAST:
+            if not fresh or len(rows) < surely_last:
                 return
-            offset, last = offset + len(rows) - 1, ids[-1]
+            # a page of one row leaves nothing to overlap with
+            overlaps = len(rows) > 1
+            offset, last = offset + len(rows) - (1 if overlaps else 0), ids[-1]
 
     async def read(self, refs: Sequence[Ref]) -> Sequence[Reading]:
         """One call each: a stock question names one sku."""
@@ -405,7 +410,8 @@ class ShopWired:
         unreadable: list[str] = []
         # `from` means created after (vendor reference), in whole seconds
         first_s = str(max(0, int(start.timestamp()) - 1))
-        async for rows in self._walk("orders", "/orders", embed=ORDER_EMBED, **{"from": first_s}):
+        wanted = {"embed": ORDER_EMBED, "from": first_s}
+        async for rows in self._walk("orders", "/orders", surely_last=SURELY_LAST, **wanted):
             orders = []
             for row in rows:
                 try:

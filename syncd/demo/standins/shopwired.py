@@ -388,7 +388,7 @@ class ShopWiredStandin:
             return _unauthorised()
         query = request.query
         try:
-            route, number = rules.find_route(request.method, request.path, query)
+            route, number = rules.find_route(request.method, request.rel_url.raw_path, query)
             body = rules.decode(request.content_type, await request.read()) if route.body else None
             handler: _Handler = getattr(self, f"_on_{route.name}")
             return await handler(query, body if route.body else number)
