@@ -30,6 +30,7 @@ from syncd.connectors.woocommerce import PLATFORM, TOPICS, WooCommerceOptions
 from syncd.connectors.woocommerce_shapes import order_seen
 from syncd.demo.standins import woocommerce as standin_module
 from syncd.demo.standins.woocommerce import HOOK_SECRET, WooCommerceStandin
+from syncd.demo.standins.woocommerce_rules import RefusedCall
 from syncd.errors import BadFact, ChannelClosed, Refused, RetryLater, Unsigned
 from syncd.stock.model import (
     ItemGone,
@@ -624,7 +625,7 @@ async def test_orders_by_id_in_order_with_the_deleted_ones_terminal(bench):
     assert seen[5].version > seen[4].version
 
 
-async def test_an_order_is_not_deleted_because_the_shop_stumbles():
+async def test_an_order_is_not_deleted_because_the_shop_stumbles(monkeypatch):
     async with opened() as (shop, connector):
         for fault in ({"status": 404}, {"html": True}, {"status": 500}):
             for name, value in fault.items():
@@ -632,6 +633,20 @@ async def test_an_order_is_not_deleted_because_the_shop_stumbles():
             with pytest.raises(RetryLater):
                 await connector.orders(["77"])
             shop.faults.status, shop.faults.html = None, False
+
+        def switched_off(*_):
+            raise RefusedCall(404, "rest_no_route", "No route was found.")
+
+        monkeypatch.setattr(shop, "_orders", switched_off)
+        with pytest.raises(RetryLater):
+            await connector.orders(["77"])
+
+        async def off_in_between(method, call):
+            return switched_off() if "id" in call.path else (200, [], {})
+
+        monkeypatch.setattr(shop, "_answer", off_in_between)
+        with pytest.raises(RetryLater):
+            await connector.orders(["77"])
 
 
 # ---- writing

@@ -121,7 +121,8 @@ class Shop:
             self._touch(product)
 
     def edit(self, product: Product, quantity: int) -> None:
-        self.book.write(product.sku, quantity - product.stock, "edit")
+        if product.managed is True:
+            self.book.write(product.sku, quantity - product.stock, "edit")
         self.set_stock(product, quantity)
 
     def trash_product(self, product: Product, *, restored: bool = False) -> None:
