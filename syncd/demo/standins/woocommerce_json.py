@@ -173,69 +173,69 @@ def _person(*, billing: bool) -> Json:
     return person
 
 
+_ORDER: Json = {
+    "parent_id": 0,
+    "currency": "GBP",
+    "version": "10.7.0",
+    "prices_include_tax": False,
+    "discount_total": "0.00",
+    "discount_tax": "0.00",
+    "shipping_total": "0.00",
+    "shipping_tax": "0.00",
+    "cart_tax": "0.00",
+    "total_tax": "0.00",
+    "customer_id": 0,
+    "payment_method": "bacs",
+    "payment_method_title": "",
+    "transaction_id": "",
+    "customer_ip_address": "",
+    "customer_user_agent": "",
+    "created_via": "checkout",
+    "customer_note": "",
+    "date_completed": None,
+    "date_completed_gmt": None,
+    "cart_hash": "",
+    "meta_data": [],
+    "tax_lines": [],
+    "shipping_lines": [],
+    "fee_lines": [],
+    "coupon_lines": [],
+    "needs_processing": True,
+    "currency_symbol": "£",
+}
+"""What is alike in every order here."""
+
+
 def order_json(shop: Shop, order: Order, home: str) -> Json:
     """`_reduced_stock` is on a line only while it holds units."""
-    total = f"{sum(10 * line.quantity for line in order.lines):.2f}"
-    needs_payment = order.status in ("pending", "failed")
+    mails = f"{home}/wp-json/wc/v3/orders/{order.id}/actions/email_templates"
+    lines = []
+    for line in order.lines:
+        meta = [_meta(line.id * 10, "_reduced_stock", line.reduced)] if line.reduced else []
+        lines.append(_line_json(shop, line, meta=meta))
     return {
+        **_ORDER,
         "id": order.id,
-        "parent_id": 0,
         "status": order.status,
-        "currency": "GBP",
-        "version": "10.7.0",
-        "prices_include_tax": False,
         "date_created": stamp(order.created),
+        "date_created_gmt": stamp(order.created),
         "date_modified": stamp(order.modified),
-        **dict.fromkeys(("discount_total", "discount_tax", "shipping_total"), "0.00"),
-        **dict.fromkeys(("shipping_tax", "cart_tax"), "0.00"),
-        "total": total,
-        "total_tax": "0.00",
-        "customer_id": 0,
+        "date_modified_gmt": stamp(order.modified),
+        "date_paid": stamp(order.paid),
+        "date_paid_gmt": stamp(order.paid),
+        "total": f"{sum(10 * line.quantity for line in order.lines):.2f}",
         "order_key": f"wc_order_{order.id}",
         "billing": _person(billing=True),
         "shipping": _person(billing=False),
-        "payment_method": "bacs",
-        "payment_method_title": "",
-        "transaction_id": "",
-        "customer_ip_address": "",
-        "customer_user_agent": "",
-        "created_via": "checkout",
-        "customer_note": "",
-        "date_completed": None,
-        "date_paid": stamp(order.paid),
-        "cart_hash": "",
         "number": str(order.id),
-        "meta_data": [],
-        "line_items": [
-            _line_json(
-                shop,
-                line,
-                meta=[_meta(line.id * 10, "_reduced_stock", line.reduced)] if line.reduced else [],
-            )
-            for line in order.lines
-        ],
-        "tax_lines": [],
-        "shipping_lines": [],
-        "fee_lines": [],
-        "coupon_lines": [],
+        "line_items": lines,
         "refunds": [{"id": r.id, "reason": "", "total": f"-{r.amount:.2f}"} for r in order.refunds],
         "payment_url": f"{home}/checkout/order-pay/{order.id}/",
         "is_editable": order.status in ("pending", "on-hold"),
-        "needs_payment": needs_payment,
-        "needs_processing": True,
-        "date_created_gmt": stamp(order.created),
-        "date_modified_gmt": stamp(order.modified),
-        "date_completed_gmt": None,
-        "date_paid_gmt": stamp(order.paid),
-        "currency_symbol": "£",
+        "needs_payment": order.status in ("pending", "failed"),
         "_links": {
             **_links(home, f"/orders/{order.id}"),
-            "email_templates": [
-                {
-                    "embeddable": True,
-                    "href": f"{home}/wp-json/wc/v3/orders/{order.id}/actions/email_templates",
-                }
-            ],
+            "email_templates": [{"embeddable": True, "href": mails}],
         },
     }
 
