@@ -1,0 +1,202 @@
+"""A town of memory stores around the real walkers and a real PostgreSQL, stepped by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+from multidict import CIMultiDict
+
+from syncd.app.build import make_channel, problems_in, rulebook_of
+from syncd.bulk import Bulk
+from syncd.config import Settings
+from syncd.connectors import memory
+from syncd.connectors.memory import MemoryStore
+from syncd.corridor import Channel, Core
+from syncd.db import bookmark, catalog, inbox, ledger, outbox
+from syncd.db.inbox import NewEvent
+from syncd.db.pool import Database
+from syncd.intake import Intake
+from syncd.lane import Lane
+from syncd.reconcile import Sweeper, SweepPlan
+from syncd.stock.rulebook import Rulebook
+from syncd.telemetry.metrics import Metrics
+
+ROUNDS = 200
+
+LEVELS: Mapping[str, Any] = {"truth": "levels", "write": "cas", "key_lifetime_s": 72000.0}
+ORDERS: Mapping[str, Any] = {"truth": "orders", "write": "absolute", "edits": ["overwrite"]}
+ONE_BY_ONE: Mapping[str, Any] = {**ORDERS, "read_max": 1, "batch_max": 15}
+
+
+class Clock:
+    """Our clock and the stores': moves by a millisecond a look, and by hand."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Town:
+    """Stores by channel name; the first one is the source of warehouse main."""
+
+    def __init__(self, database: Database, prefix: str) -> None:
+        self.db = database
+        self.prefix = prefix
+        self.clock = Clock()
+        self.stores: dict[str, MemoryStore] = {}
+        self.settings: dict[str, dict[str, Any]] = {}
+        self.core = Core(database, Metrics(), Rulebook({}), clock=self.clock, rng=Random(1))
+        self.intake = Intake(self.core)
+        self.bulk = Bulk(self.core)
+        self.lanes: dict[str, Lane] = {}
+        self.sweepers: dict[str, Sweeper] = {}
+        self.delivered = 0
+        self._sent: dict[str, int] = {}
+
+    def store(self, name: str, character: Mapping[str, Any], **channel: Any) -> MemoryStore:
+        """A store of this character and the channel on it."""
+        store = memory.store(f"{self.prefix}-{name}")
+        store.clock = self.clock
+        store.character = memory.MemoryOptions(
+            **{**character, "store": store.name, "budget_capacity": 1e6, "budget_rate": 1e6}
+        )
+        self.stores[name] = store
+        self.settings[name] = channel
+        self._sent[name] = 0
+        return store
+
+    def parsed(self) -> Settings:
+        source = next(iter(self.stores))
+        return Settings.model_validate(
+            {
+                "warehouses": {"main": {"source": source}},
+                "channels": {
+                    name: {
+                        "platform": "memory",
+                        "locations": {"*": "main"},
+                        "options": store.options(),
+                        **self.settings[name],
+                    }
+                    for name, store in self.stores.items()
+                },
+            }
+        )
+
+    async def open(self) -> None:
+        """Bring rulebook, channels, lanes and sweepers into being."""
+        settings = self.parsed()
+        assert problems_in(settings) == []
+        async with self.db.transaction("open") as conn:
+            await bookmark.ensure_partitions(conn, self.clock().date())
+            ids = {name: await catalog.enter_channel(conn, name, "memory") for name in self.stores}
+            main = await catalog.enter_warehouse(conn, "main")
+        self.core.rulebook = rulebook_of(settings, ids, {"main": main})
+        for rules in self.core.rulebook.channels.values():
+            channel = make_channel(
+                rules, settings.channels[rules.name], self.core.metrics, self.clock
+            )
+            self.core.channels[rules.id] = channel
+            self.core.metrics.channel_added(rules.name, "memory")
+            await channel.connector.open()
+            await self.start_lane(rules.name)
+            plan = SweepPlan(timedelta(minutes=15), timedelta(minutes=10), "https://town.example")
+            self.sweepers[rules.name] = Sweeper(self.core, channel, plan)
+
+    async def start_lane(self, name: str) -> None:
+        """A (new) lane takes the channel over, as after a restart."""
+        lane = Lane(self.core, self.channel(name))
+        async with self.db.transaction("take") as conn:
+            lane.writing.lease_gen = await outbox.take_lane(conn, self.channel(name).id)
+        self.lanes[name] = lane
+
+    def channel(self, name: str) -> Channel:
+        return next(c for c in self.core.channels.values() if c.name == name)
+
+    async def seed(self) -> None:
+        """First counts from the source, then everything settles."""
+        await self.bulk.seed([])
+        for sweeper in self.sweepers.values():
+            await sweeper.sweep()
+        await self.settle()
+
+    async def knock(self, *, copies: int = 1, backwards: bool = False) -> int:
+        """Carry the webhooks sent since the last knock through verify into the inbox."""
+        found: list[NewEvent] = []
+        for name, store in self.stores.items():
+            hooks = store.sender.sent[self._sent[name] :]
+            self._sent[name] = len(store.sender.sent)
+            channel = self.channel(name)
+            for hook in hooks * copies:
+                said = channel.connector.verify(CIMultiDict(hook.headers), hook.body)
+                if said.answer is None:
+                    digest = blake2b(said.dedupe.encode(), digest_size=16).digest()
+                    found.append(
+                        NewEvent(channel.id, digest, said.topic, hook.body, None, self.clock())
+                    )
+        if backwards:
+            found.reverse()
+        if found:
+            async with self.db.transaction("store") as conn:
+                await inbox.store(conn, found, self.clock())
+        return len(found)
+
+    def lose_webhooks(self) -> None:
+        """What was sent since the last knock never arrives."""
+        for name, store in self.stores.items():
+            self._sent[name] = len(store.sender.sent)
+
+    async def settle(self, *, knocking: bool = True) -> None:
+        """Step every walker until nobody has anything to do now."""
+        for _ in range(ROUNDS):
+            busy = await self.knock() if knocking else 0
+            while await self.intake.step():
+                busy += 1
+            for lane in self.lanes.values():
+                busy += await self.step(lane)
+            if not busy:
+                return
+        raise AssertionError("the town does not come to rest")
+
+    async def step(self, lane: Lane) -> int:
+        """Do each kind of work of a lane once; gives how many did something."""
+        channel = lane._channel
+        if channel.closed:
+            return 0
+        async with self.db.transaction("due") as conn:
+            due = await outbox.due(conn, channel.id, self.clock(), [], [])
+        did = 0
+        jobs = [
+            (due.attempts, lane.writing.resume),
+            (due.orders, lane.fetching.fetch_wished),
+            (lane.fetching.wanted, lane.fetching.fetch_changed),
+            (due.looks, lane.reading.read_wished),
+            (due.writes, lane.writing.write_owed),
+        ]
+        for wanted, job in jobs:
+            if wanted:
+                did += bool(await job(lambda: None))
+        return did
+
+    async def level(self, sku: str) -> int | None:
+        async with self.db.transaction("level") as conn:
+            sums = await ledger.level_sums(conn, [sku])
+        for _, _, quantity, total in sums:
+            assert quantity == total
+        return sums[0][2] if sums else None
+
+    def shelves(self, sku: str) -> dict[str, int]:
+        return {name: store.shelf(sku) for name, store in self.stores.items()}
+
+    async def rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
+        async with self.db.transaction("rows") as conn:
+            return [tuple(row) for row in await conn.fetch(sql, *args)]
