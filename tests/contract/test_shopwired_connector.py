@@ -18,7 +18,7 @@ from syncd.connectors.base import Event, Outcome, Ref, Write, WriteOp, WriteRow
 from syncd.connectors.budget import Budget
 from syncd.connectors.http import Answer, Http
 from syncd.connectors.shopwired import PLATFORM, TOPICS, ShopWired, ShopWiredOptions
-from syncd.connectors.shopwired_shapes import NO_SKU, microseconds, stamp
+from syncd.connectors.shopwired_shapes import NO_SKU, alive, microseconds, stamp
 from syncd.demo.standins.shopwired import ShopWiredStandin
 from syncd.errors import BadFact, ChannelClosed, ChannelError, Refused, RetryLater, Unsigned
 from syncd.stock.model import (
@@ -426,6 +426,7 @@ def test_poison_is_bad(connector, body):
 
 def test_times():
     assert stamp("Sun, 22 Nov 2026 02:59:58 +0100") == STAMPED
+    assert stamp("Sun, 22 Nov 2026 02:59:58 +0100").tzinfo is UTC
     assert stamp("Sun, 22 Nov 2026 01:59:58 -0000") == STAMPED
     assert stamp("2026-11-22T01:59:58Z") == STAMPED
     assert stamp("2026-11-22 01:59:58") == STAMPED
@@ -550,13 +551,18 @@ async def test_orders_follow_their_state(bench):
     }
 
 
-async def test_newer_answers_have_newer_versions(bench):
-    connector, shop = bench
-    sold = await shop.sell({"MUG": 1})
-    (first,) = await connector.orders([sold])
-    assert abs(first.version / 1e6 - datetime.now(UTC).timestamp()) < 3
-    answer = Answer(200, CIMultiDict({"Date": "Sun, 22 Nov 2026 01:59:58 GMT"}), b"")
-    assert connector._answered_at(answer) == STAMPED
+async def test_versions_are_of_the_platforms_clock():
+    async with opened(clock=lambda: NOW - timedelta(days=30)) as (connector, shop):
+        shop.add("MUG", 5)
+        sold = await shop.sell({"MUG": 1})
+        found = [one async for page in connector.orders_since(NOW) for one in page]
+        for one in [*found, *await connector.orders([sold])]:
+            assert abs(one.version / 1e6 - datetime.now(UTC).timestamp()) < 3
+        assert len(found) == 1
+        answer = Answer(200, CIMultiDict({"Date": "Sun, 22 Nov 2026 01:59:58 GMT"}), b"")
+        assert connector._answered_at(answer) == STAMPED
+        silent = Answer(200, CIMultiDict(), b"")
+        assert connector._answered_at(silent) == NOW - timedelta(days=30)
 
 
 async def test_old_orders_are_asked_for_every_six_hours():
@@ -572,7 +578,9 @@ async def test_old_orders_are_asked_for_every_six_hours():
 
         assert await found() == [sold]
         assert await found() == []
-        now[0] += timedelta(hours=6)
+        now[0] += timedelta(hours=3)
+        assert await found() == []
+        now[0] += timedelta(hours=3)
         assert await found() == [sold]
 
 
@@ -691,3 +699,11 @@ async def test_subscriptions(bench):
     shop.verify_hooks = True
     with pytest.raises(Refused, match="could not be verified"):
         await connector.subscribe("order.created", "http://127.0.0.1:9/hook")
+
+
+def test_a_dead_webhook_is_known_by_any_mark():
+    assert alive({"id": 1}) is True
+    assert alive({"active": True, "status": "Active", "disabled": False}) is True
+    for dead in ({"active": False}, {"enabled": False}, {"verified": False}, {"disabled": True}):
+        assert alive(dead) is False
+    assert alive({"status": "disabled"}) is False
