@@ -35,7 +35,9 @@ class LoopLag:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Sample in a task of its own until `stop`."""
+        """Sample in a task of its own until `stop`; starting twice is starting once."""
+        if self._task is not None and not self._task.done():
+            return
         self._beat_s = self._clock()
         self._task = asyncio.create_task(self.run(), name="loop-lag")
 
