@@ -1,0 +1,333 @@
+-- The schema after every migration. Renewed by `make schema`; a test compares it.
+
+create table annotation (
+    id bigint not null generated always as identity,
+    listing_id bigint not null,
+    order_id text not null,
+    number text not null default ''::text,
+    kind text not null,
+    units bigint not null,
+    at timestamp with time zone not null,
+    constraint annotation_pkey PRIMARY KEY (id),
+    constraint annotation_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
+);
+CREATE INDEX annotation_by_listing ON public.annotation USING btree (listing_id);
+comment on table annotation is 'Where levels are the truth, orders only explain: signed units an order moved and no reading has booked yet.';
+
+create table attempt (
+    id uuid not null,
+    channel_id integer not null,
+    op text not null,
+    lease_gen bigint not null,
+    created_at timestamp with time zone not null,
+    times_sent integer not null default 0,
+    last_sent_at timestamp with time zone,
+    not_before timestamp with time zone not null,
+    constraint attempt_pkey PRIMARY KEY (id),
+    constraint attempt_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id)
+);
+CREATE INDEX attempt_by_channel ON public.attempt USING btree (channel_id);
+comment on table attempt is 'One write as stored before it is sent; its id is the key sent to the platform.';
+
+create table attempt_row (
+    listing_id bigint not null,
+    attempt_id uuid not null,
+    position smallint not null,
+    from_quantity bigint,
+    to_quantity bigint not null,
+    level bigint not null,
+    version bigint not null,
+    turn bigint not null,
+    received_at timestamp with time zone,
+    constraint attempt_row_pkey PRIMARY KEY (listing_id),
+    constraint attempt_row_attempt_id_fkey FOREIGN KEY (attempt_id) REFERENCES attempt(id) ON DELETE CASCADE
+);
+CREATE INDEX attempt_row_by_attempt ON public.attempt_row USING btree (attempt_id);
+comment on table attempt_row is 'Immutable rows of an attempt; the key says that a listing has at most one.';
+
+create table channel (
+    id integer not null generated always as identity,
+    name text not null,
+    platform text not null,
+    orders_through timestamp with time zone,
+    orders_asked_at timestamp with time zone,
+    swept_at timestamp with time zone,
+    lease_gen bigint not null default 0,
+    constraint channel_pkey PRIMARY KEY (id),
+    constraint channel_name_key UNIQUE (name)
+);
+comment on table channel is 'One configured account on a platform; settings live in the configuration.';
+comment on column channel.orders_through is 'Watermark: order changes before it were fetched and booked.';
+comment on column channel.orders_asked_at is 'When, by our clock, the newest complete order fetch began.';
+comment on column channel.lease_gen is 'Grows with every daemon that takes the lane; older generations settle nothing.';
+
+create table delivery_seen (
+    channel_id integer not null,
+    digest bytea not null,
+    seen_on date not null,
+    constraint delivery_seen_pkey PRIMARY KEY (channel_id, digest, seen_on)
+) partition by RANGE (seen_on);
+comment on table delivery_seen is 'Names of the deliveries received, to store each once; weekly partitions.';
+
+create table inbox (
+    id bigint not null default nextval('inbox_id'::regclass),
+    channel_id integer not null,
+    topic text not null,
+    body bytea not null,
+    triggered_at timestamp with time zone,
+    received_at timestamp with time zone not null
+) partition by RANGE (received_at);
+CREATE INDEX inbox_by_id ON ONLY public.inbox USING btree (id);
+comment on table inbox is 'Events exactly as received; daily partitions, dropped after the retention time.';
+
+create table inbox_parked (
+    event_id bigint not null,
+    channel_id integer not null,
+    received_at timestamp with time zone not null,
+    parked_at timestamp with time zone not null,
+    reason text not null,
+    constraint inbox_parked_pkey PRIMARY KEY (event_id)
+);
+comment on table inbox_parked is 'Poison: events that could not be booked, with the reason, until a person acts.';
+
+create table inbox_queue (
+    event_id bigint not null,
+    channel_id integer not null,
+    received_at timestamp with time zone not null,
+    not_before timestamp with time zone not null,
+    constraint inbox_queue_pkey PRIMARY KEY (event_id)
+) with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=200);
+comment on table inbox_queue is 'Events not yet booked; a row leaves in the transaction that books it.';
+
+create table item (
+    id bigint not null generated always as identity,
+    sku text not null,
+    created_at timestamp with time zone not null,
+    constraint item_pkey PRIMARY KEY (id),
+    constraint item_sku_key UNIQUE (sku)
+);
+comment on table item is 'A thing we count, one per sku; sku is text, never a number.';
+
+create table journal (
+    at timestamp with time zone not null,
+    channel_id integer,
+    listing_id bigint,
+    sku text not null,
+    outcome text not null,
+    before bigint,
+    after bigint,
+    reason text not null default ''::text,
+    detail jsonb
+) partition by RANGE (at);
+CREATE INDEX journal_by_sku ON ONLY public.journal USING btree (sku, at DESC);
+CREATE INDEX journal_by_time ON ONLY public.journal USING btree (at DESC);
+comment on table journal is 'The searchable record of what was done, skipped and failed, per sku; monthly partitions.';
+
+create table level (
+    item_id bigint not null,
+    warehouse_id integer not null,
+    quantity bigint not null,
+    changed_at timestamp with time zone not null,
+    seeded_at timestamp with time zone not null,
+    constraint level_pkey PRIMARY KEY (item_id, warehouse_id),
+    constraint level_item_id_fkey FOREIGN KEY (item_id) REFERENCES item(id),
+    constraint level_warehouse_id_fkey FOREIGN KEY (warehouse_id) REFERENCES warehouse(id)
+) with (fillfactor=70);
+comment on table level is 'Sellable quantity: always the sum of its movements; negative means oversold.';
+comment on column level.changed_at is 'Our clock; a blind raise waits for an order fetch that began after it.';
+comment on column level.seeded_at is 'Orders created before it are inside the first count and move nothing.';
+
+create table listing (
+    id bigint not null generated always as identity,
+    channel_id integer not null,
+    location text not null,
+    remote text not null,
+    alias text not null default ''::text,
+    batch_group text not null default ''::text,
+    sku text not null,
+    title text not null default ''::text,
+    item_id bigint,
+    warehouse_id integer,
+    managed boolean not null,
+    skip text not null default ''::text,
+    gone_at timestamp with time zone,
+    constraint listing_pkey PRIMARY KEY (id),
+    constraint listing_channel_id_location_remote_key UNIQUE (channel_id, location, remote),
+    constraint listing_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
+    constraint listing_item_id_fkey FOREIGN KEY (item_id) REFERENCES item(id),
+    constraint listing_warehouse_id_fkey FOREIGN KEY (warehouse_id) REFERENCES warehouse(id)
+);
+CREATE INDEX listing_by_alias ON public.listing USING btree (channel_id, alias) WHERE (alias <> ''::text);
+CREATE INDEX listing_by_item ON public.listing USING btree (item_id, warehouse_id) WHERE (item_id IS NOT NULL);
+CREATE INDEX listing_by_sku ON public.listing USING btree (channel_id, sku);
+comment on table listing is 'One item as one channel location shows it, with the platform''s ids.';
+comment on column listing.alias is 'A second id by which order lines name it.';
+comment on column listing.batch_group is 'Only listings of one group can share a write.';
+comment on column listing.skip is 'Why nothing is delivered to it (unlinked, unmapped, duplicate, excluded); empty: it is served.';
+
+create table look (
+    listing_id bigint not null,
+    channel_id integer not null,
+    wish bigint not null default nextval('turn'::regclass),
+    reason text not null,
+    received_at timestamp with time zone,
+    wished_at timestamp with time zone not null,
+    not_before timestamp with time zone not null,
+    constraint look_pkey PRIMARY KEY (listing_id)
+) with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=200);
+CREATE INDEX look_due ON public.look USING btree (channel_id, not_before);
+comment on table look is 'The wish to read a listing; a wish made after the asking survives the reading.';
+
+create table movement (
+    id bigint not null generated always as identity,
+    item_id bigint not null,
+    warehouse_id integer not null,
+    delta bigint not null,
+    kind text not null,
+    cause text not null,
+    channel_id integer,
+    event_id bigint,
+    actor text not null,
+    note text not null default ''::text,
+    occurred_at timestamp with time zone not null,
+    recorded_at timestamp with time zone not null,
+    constraint movement_pkey PRIMARY KEY (id),
+    constraint movement_item_id_warehouse_id_cause_key UNIQUE (item_id, warehouse_id, cause),
+    constraint movement_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
+    constraint movement_delta_check CHECK (((delta >= '-1000000000'::integer) AND (delta <= 1000000000))),
+    constraint movement_kind_check CHECK ((kind = ANY (ARRAY['sale'::text, 'cancellation'::text, 'refund'::text, 'restock'::text, 'receipt'::text, 'pick'::text, 'adjustment'::text, 'stocktake'::text, 'transfer'::text, 'seed'::text, 'edit'::text, 'correction'::text])))
+) with (autovacuum_vacuum_insert_scale_factor=0.05);
+comment on table movement is 'The ledger: signed, immutable rows; a cause happens at most once per item and warehouse.';
+
+create table order_line (
+    channel_id integer not null,
+    order_id text not null,
+    line_id text not null,
+    location text not null,
+    listing_id bigint,
+    item_id bigint,
+    warehouse_id integer,
+    taken bigint not null,
+    booked bigint not null,
+    revision integer not null,
+    constraint order_line_pkey PRIMARY KEY (channel_id, order_id, line_id, location)
+) with (fillfactor=80);
+comment on table order_line is 'What each order line holds off its shelf (taken) and what of it the ledger has (booked).';
+
+create table order_look (
+    channel_id integer not null,
+    order_id text not null,
+    wish bigint not null default nextval('turn'::regclass),
+    tries smallint not null default 0,
+    not_before timestamp with time zone not null,
+    constraint order_look_pkey PRIMARY KEY (channel_id, order_id),
+    constraint order_look_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id)
+);
+comment on table order_look is 'Orders to fetch because their message did not say enough.';
+
+create table outbox (
+    listing_id bigint not null,
+    channel_id integer not null,
+    version bigint not null default 1,
+    rank smallint not null,
+    risk bigint not null,
+    forced boolean not null default false,
+    owed_at timestamp with time zone not null,
+    received_at timestamp with time zone,
+    not_before timestamp with time zone not null,
+    tries smallint not null default 0,
+    batch_cap smallint not null default 32767,
+    parked_at timestamp with time zone,
+    reason text not null default ''::text,
+    constraint outbox_pkey PRIMARY KEY (listing_id)
+) with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=200, fillfactor=70);
+CREATE INDEX outbox_by_age ON public.outbox USING btree (channel_id, owed_at) WHERE (parked_at IS NULL);
+CREATE INDEX outbox_by_rank ON public.outbox USING btree (channel_id, rank, owed_at) WHERE (parked_at IS NULL);
+comment on table outbox is 'Desired state: at most one delivery per listing; a newer target bumps the version.';
+comment on column outbox.rank is '0 falls to zero, 1 falls, 2 rises or unknown; with age, the order inside a lane.';
+comment on column outbox.risk is 'Units shown too high when it was owed.';
+comment on column outbox.batch_cap is 'Largest batch this row may go in after one failed without naming a row.';
+
+create table sales_order (
+    channel_id integer not null,
+    order_id text not null,
+    number text not null default ''::text,
+    version bigint not null,
+    digest bytea not null,
+    terminal boolean not null,
+    constraint sales_order_pkey PRIMARY KEY (channel_id, order_id),
+    constraint sales_order_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id)
+) with (fillfactor=80);
+comment on table sales_order is 'The newest state of an order that was booked; terminal states are absorbing.';
+
+create table schema_migration (
+    number integer not null,
+    name text not null,
+    sha256 text not null,
+    applied_at timestamp with time zone not null default now(),
+    constraint schema_migration_pkey PRIMARY KEY (number)
+);
+comment on table schema_migration is 'The migration files that were applied, and what they said then';
+
+create table shelf (
+    listing_id bigint not null,
+    shown bigint,
+    shown_at timestamp with time zone,
+    turn bigint not null default nextval('turn'::regclass),
+    attempt_id uuid,
+    stale_times smallint not null default 0,
+    lag_asks smallint not null default 0,
+    constraint shelf_pkey PRIMARY KEY (listing_id),
+    constraint shelf_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
+) with (fillfactor=70);
+comment on table shelf is 'The hot half of a listing; no index but the key, so that every update is heap-only.';
+comment on column shelf.shown is 'Last value that is accounted for (levels) or predicted (orders); null: not known yet.';
+comment on column shelf.shown_at is 'The platform''s stamp of it.';
+comment on column shelf.attempt_id is 'The one open attempt; while set, nothing is read, attributed or written.';
+
+create table suspense (
+    id bigint not null generated always as identity,
+    listing_id bigint not null,
+    item_id bigint,
+    warehouse_id integer,
+    reason text not null,
+    candidates bigint[] not null,
+    proposal bigint not null,
+    evidence jsonb not null,
+    created_at timestamp with time zone not null,
+    resolved_at timestamp with time zone,
+    resolution text,
+    constraint suspense_pkey PRIMARY KEY (id),
+    constraint suspense_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
+);
+CREATE INDEX suspense_open ON public.suspense USING btree (listing_id) WHERE (resolved_at IS NULL);
+comment on table suspense is 'Amounts that could not be attributed with certainty; a person decides.';
+
+create table warehouse (
+    id integer not null generated always as identity,
+    name text not null,
+    seeded_at timestamp with time zone,
+    constraint warehouse_pkey PRIMARY KEY (id),
+    constraint warehouse_name_key UNIQUE (name)
+);
+comment on table warehouse is 'One pool of stock.';
+comment on column warehouse.seeded_at is 'When its source first gave it counts; later items of the source join by themselves.';
+
+create table wish (
+    id bigint not null generated always as identity,
+    kind text not null,
+    channel text,
+    skus text[],
+    asked_at timestamp with time zone not null,
+    started_at timestamp with time zone,
+    done_at timestamp with time zone,
+    result jsonb,
+    constraint wish_pkey PRIMARY KEY (id),
+    constraint wish_kind_check CHECK ((kind = ANY (ARRAY['sweep'::text, 'push'::text, 'seed'::text, 'retry'::text])))
+);
+CREATE INDEX wish_open ON public.wish USING btree (id) WHERE (done_at IS NULL);
+comment on table wish is 'What other processes ask the daemon to do; NOTIFY syncd is its doorbell.';
+
+create sequence inbox_id;
+
+create sequence turn;
