@@ -54,6 +54,7 @@ from syncd.connectors.shopify_answers import (
     number_in,
     observe,
     order_of,
+    price,
     reading,
     results,
     sendable,
@@ -500,7 +501,7 @@ class Shopify:
             headers = {"X-Shopify-Access-Token": token}
             with _only_writes_apply(writes):
                 answer = await self._http.call(
-                    op, "POST", self._path, cost=cost, json=request, headers=headers
+                    op, "POST", self._path, cost=cost, json=request, headers=headers, price=price
                 )
         check_status(answer)
         body = answer.json(maybe_applied=writes)

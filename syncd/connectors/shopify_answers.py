@@ -291,6 +291,16 @@ def observe(budget: Budget, told: Mapping[str, Any]) -> None:
     budget.observe(available, rate, maximum)
 
 
+def price(answer: Answer) -> float | None:
+    """Points the platform took for this answer; the rest of what was asked for it gave back."""
+    try:
+        return msgspec.json.decode(
+            answer.body, type=shapes.Priced
+        ).extensions.cost.actual_query_cost
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+
+
 def throttled_s(cost: Mapping[str, Any]) -> float | None:
     """Seconds until the refused request would fit: (requested - available) / restore rate."""
     try:

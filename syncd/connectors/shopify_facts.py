@@ -110,6 +110,7 @@ def order_seen(
         paid=status is None or status in PAID,
         terminal=cancelled is not None,
         kind=kind,
+        created=made,
     )
 
 

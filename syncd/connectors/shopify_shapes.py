@@ -5,6 +5,20 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType, field
 
 
+class Cost(Struct, rename="camel"):
+    actual_query_cost: float | None = None
+
+
+class Extensions(Struct):
+    cost: Cost = field(default_factory=Cost)
+
+
+class Priced(Struct):
+    """Any answer, for what it cost."""
+
+    extensions: Extensions = field(default_factory=Extensions)
+
+
 class PageInfo(Struct, rename="camel"):
     has_next_page: bool
     end_cursor: str | None = None
