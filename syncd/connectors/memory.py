@@ -198,6 +198,8 @@ def _decoded(body: bytes, kind: type[T]) -> T:
         raise BadFact(f"not a {kind.__name__}: {error}") from error
 
 
-PLATFORM = Platform("memory", MemoryOptions, MemoryConnector, capabilities(MemoryOptions()))
+PLATFORM = Platform(
+    "memory", MemoryOptions, MemoryConnector, capabilities(MemoryOptions()), shaped=capabilities
+)
 
 __all__ = ["PLATFORM", "MemoryConnector", "MemoryOptions", "MemoryStore", "capabilities", "store"]

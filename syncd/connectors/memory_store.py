@@ -209,6 +209,9 @@ class Sender:
     async def idle(self) -> None:
         """Nothing is ever on its way."""
 
+    async def close(self) -> None:
+        """Nothing is held open."""
+
 
 @dataclass(slots=True)
 class Item:
@@ -573,9 +576,15 @@ class MemoryStore:
 _stores: dict[str, MemoryStore] = {}
 
 
-def store(name: str) -> MemoryStore:
-    """The store of this name, made when first asked for; `stop()` forgets it."""
-    return _stores.setdefault(name, MemoryStore(name))
+def store(name: str, **character: Any) -> MemoryStore:
+    """The store of this name, made when first asked for; `stop()` forgets it.
+
+    `character` are fields of MemoryOptions, for filling the shelves before a channel opens.
+    """
+    found = _stores.setdefault(name, MemoryStore(name))
+    if character:
+        found.character = MemoryOptions(store=name, **character)
+    return found
 
 
 def signature(secret: SecretStr, body: bytes) -> str:
