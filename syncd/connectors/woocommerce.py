@@ -396,7 +396,7 @@ class WooCommerce:
         for row in rows:
             refunded: Mapping[str, int] = {}
             try:
-                if row.get("refunds") and row.get("status") not in OVER_STATUSES:
+                if row.get("refunds") and text(row.get("status")) not in OVER_STATUSES:
                     refunded = await self._refunded(id_of(row))
                 states.append(order_seen(row, refunded))
             except BadFact as error:

@@ -122,7 +122,7 @@ def order_facts(body: dict[str, Any], happened: str) -> Sequence[Fact]:
 
     Partial refunds name no lines here, so such an order is fetched.
     """
-    refunded = body.get("refunds") and body.get("status") not in OVER_STATUSES
+    refunded = body.get("refunds") and text(body.get("status")) not in OVER_STATUSES
     if happened == "deleted" or refunded or "line_items" not in body:
         return (OrderHint(id_of(body)),)
     return (order_seen(body, {}),)
@@ -139,11 +139,14 @@ def order_seen(row: dict[str, Any], refunded: Mapping[str, int]) -> OrderSeen:
     at = stamp(row.get("date_modified_gmt")) or created
     if at is None:
         raise BadFact(f"order {order} has no time of modification")
-    over = row.get("status") in OVER_STATUSES
+    over = text(row.get("status")) in OVER_STATUSES
     lines = tuple(
-        _line(order, line, over=over, refunded=refunded)
-        for line in as_rows(row.get("line_items") or [])
+        line
+        for one in as_rows(row.get("line_items") or [])
+        if (line := _line(order, one, over=over, refunded=refunded)) is not None
     )
+    if len({line.line for line in lines}) < len(lines):
+        raise BadFact(f"order {order} names a line twice")
     return OrderSeen(
         order=order,
         version=_version(at),
@@ -156,8 +159,13 @@ def order_seen(row: dict[str, Any], refunded: Mapping[str, int]) -> OrderSeen:
     )
 
 
-def _line(order: str, row: dict[str, Any], *, over: bool, refunded: Mapping[str, int]) -> LineSeen:
-    """`_reduced_stock` says what the line holds; without it nothing is held, fraction or not."""
+def _line(
+    order: str, row: dict[str, Any], *, over: bool, refunded: Mapping[str, int]
+) -> LineSeen | None:
+    """`_reduced_stock` says what the line holds; without it nothing is held, fraction or not.
+
+    None: a free line, of no product, which holds nothing.
+    """
     name = id_of(row)
     where = f"order {order} line {name}"
     reduced, quantity = meta_of(row, "_reduced_stock"), row.get("quantity", 0)
@@ -169,14 +177,12 @@ def _line(order: str, row: dict[str, Any], *, over: bool, refunded: Mapping[str,
     else:
         kept = max(whole(quantity, where) - refunded.get(name, 0), 0)
     product, variation = number_of(row.get("product_id")), number_of(row.get("variation_id"))
-    return LineSeen(
-        line=name,
-        taken=taken,
-        kept=kept,
-        remote=variation or product,
-        alias=product,
-        sku=text(row.get("sku")),
-    )
+    remote, sku = variation or product, text(row.get("sku"))
+    if not remote and not sku:
+        if taken:
+            raise BadFact(f"{where} holds {taken} units of no product")
+        return None
+    return LineSeen(name, taken, kept, remote=remote, alias=product, sku=sku)
 
 
 def _version(at: datetime) -> int:

@@ -336,6 +336,8 @@ def holding(value):
         ({**PRODUCT, "stock_quantity": "4"}, "product.updated"),
         ({**PRODUCT, "stock_quantity": None}, "product.updated"),
         ({**PRODUCT, "stock_quantity": 10**10}, "product.updated"),
+        (order_with(product_id=0, variation_id=0, sku=None), "order.updated"),
+        ({**ORDER, "line_items": ORDER["line_items"] * 2}, "order.updated"),
         (ORDER, ""),
     ],
 )
@@ -366,6 +368,12 @@ def test_an_order_line_names_its_variation_and_what_it_holds(quiet):
 def test_a_fraction_of_something_uncounted_holds_nothing(quiet):
     (seen,) = quiet.parse(event(order_with(quantity=0.5, meta_data=[]), "order.updated"))
     assert (seen.lines[0].taken, seen.lines[0].kept) == (0, 0)
+
+
+def test_a_free_line_of_no_product_is_left_out(quiet):
+    free = order_with(product_id=0, variation_id=0, sku=None, meta_data=[])
+    (seen,) = quiet.parse(event(free, "order.updated"))
+    assert seen.lines == ()
 
 
 def test_kinds_follow_the_status(quiet):

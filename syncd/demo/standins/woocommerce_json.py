@@ -140,8 +140,8 @@ def _line_json(shop: Shop, line: Line, *, sign: int = 1, meta: list[Json]) -> Js
     return {
         "id": line.id,
         "name": product.name if product else "",
-        "product_id": line.product_id if product else 0,
-        "variation_id": line.variation_id if product else 0,
+        "product_id": line.product_id,
+        "variation_id": line.variation_id,
         "quantity": line.quantity * sign,
         "tax_class": "",
         "subtotal": money,
