@@ -45,6 +45,8 @@ class ConnectorSuite:
     many: ClassVar[int] = MANY
     unknown: ClassVar[Ref] = Ref("987654321", "", "no-such-sku")
     """A listing the store does not have; its location is filled in where there are locations."""
+    narrows_orders: ClassVar[bool] = True
+    """False where the platform cannot be asked for changes alone, and older orders come along."""
     unknown_order: ClassVar[str] = "987654321"
 
     def make_store(self) -> Standin:
@@ -347,7 +349,7 @@ class ConnectorSuite:
         ghost, other = await bench.write(*rows)
         assert ghost.outcome in (Outcome.REFUSED, Outcome.UNNAMED)
         assert ghost.reason
-        assert bench.store.shelf("B") == (9 if other.outcome is Outcome.APPLIED else 40)
+        assert bench.store.shelf("B") in after(other.outcome, 40, 9)
 
     async def test_a_refused_product_is_told_in_words(self, bench):
         refs = await bench.refs()
@@ -356,7 +358,7 @@ class ConnectorSuite:
         assert refused.outcome in (Outcome.REFUSED, Outcome.UNNAMED)
         assert refused.reason
         assert bench.store.shelf("A") == 50
-        assert bench.store.shelf("B") == (9 if other.outcome is Outcome.APPLIED else 40)
+        assert bench.store.shelf("B") in after(other.outcome, 40, 9)
         alone = (await bench.write((refs["A"], 50, 5)))[0]
         assert alone.outcome in (Outcome.REFUSED, Outcome.UNNAMED)
 
@@ -384,6 +386,7 @@ class ConnectorSuite:
             results = []
         assert all(one.outcome is Outcome.REFUSED for one in results)
         assert bench.store.shelf("A") == 7
+        bench.store.counters.invalid.clear()  # this one was our own intention
 
     # --- trouble
 
@@ -485,8 +488,9 @@ class ConnectorSuite:
         taken = await bench.taken(found)
         for sku in ("A", "B", "C"):
             assert taken.get(sku, 0) == -store.book.total(sku, "sale", "cancel", "refund")
-        later = datetime.now(UTC) + timedelta(hours=1)
-        assert not [one async for page in bench.connector.orders_since(later) for one in page]
+        if self.narrows_orders:
+            later = datetime.now(UTC) + timedelta(hours=1)
+            assert not [one async for page in bench.connector.orders_since(later) for one in page]
 
     async def test_orders_by_name_and_those_gone_for_good(self, bench):
         store = bench.store
@@ -540,6 +544,13 @@ async def sale_hook(bench: Bench) -> Received:
     hooks = await bench.said()
     assert hooks, "a sale sent no webhook"
     return hooks[0]
+
+
+def after(outcome: Outcome, before: int, wanted: int) -> set[int]:
+    """What the shelf may show: an unnamed failure leaves open which rows were applied."""
+    if outcome is Outcome.UNNAMED:
+        return {before, wanted}
+    return {wanted if outcome is Outcome.APPLIED else before}
 
 
 def signature_headers(bench: Bench, hook: Received) -> list[str]:
