@@ -235,6 +235,26 @@ class Database:
             raise
         await self._put_back(conn)
 
+    @asynccontextmanager
+    async def statement(self, name: str) -> AsyncIterator[Connection]:
+        """A connection for one statement, which is then a transaction by itself: for the hottest.
+
+        Saves the trips of BEGIN and COMMIT. Raises and is observed as `transaction` is.
+        """
+        began = time.perf_counter()
+        conn = await self._acquire(None)
+        try:
+            yield conn
+        except BaseException as error:
+            away = _away(error, name, gone=_gone(conn))
+            await self._abandon(conn, error)
+            if away is not None:
+                raise away from error
+            raise
+        await self._put_back(conn)
+        if self._observe is not None:
+            self._observe(name, time.perf_counter() - began)
+
     async def _acquire(self, timeout_s: float | None) -> Connection:
         pool = self._pool
         if pool is None:

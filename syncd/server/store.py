@@ -17,10 +17,14 @@ import structlog
 from syncd.connectors.base import Clock
 from syncd.db import bookmark, inbox
 from syncd.db.inbox import NewEvent
-from syncd.db.pool import Connection, Database, retrying
+from syncd.db.pool import Database, LostRace
 from syncd.errors import DatabaseAway
 
 log = structlog.get_logger("syncd.server.store")
+
+PATIENCE_S = 0.02
+"""Rows wait this long for the transaction under way before another is begun beside it: fewer,
+larger groups cost the database and us less than many small ones."""
 
 MEND_EVERY_S = 5.0
 SAY_REFUSED_EVERY_S = 1.0
@@ -40,11 +44,12 @@ class Ack(Enum):
 
 
 class _Waiting:
-    __slots__ = ("event", "future")
+    __slots__ = ("event", "future", "since_s")
 
-    def __init__(self, event: NewEvent, future: asyncio.Future[Ack]) -> None:
+    def __init__(self, event: NewEvent, future: asyncio.Future[Ack], since_s: float) -> None:
         self.event = event
         self.future = future
+        self.since_s = since_s
 
     def answer(self, ack: Ack) -> None:
         # answered already by its deadline, or its request was cancelled
@@ -86,8 +91,9 @@ class GroupedStore:
         self._waiting_bytes = 0
         self._flushers: set[asyncio.Task[None]] = set()
         self._ringing = False
-        self._deadlines: deque[tuple[float, _Waiting]] = deque()
+        self._unanswered: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._mended_at = float("-inf")
         self._refused_said_at = float("-inf")
         self.away = False
@@ -100,27 +106,30 @@ class GroupedStore:
         ):
             return Ack.BUSY
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(event, loop.create_future())
+        waiting = _Waiting(event, loop.create_future(), loop.time())
         self._waiting.append(waiting)
         self._waiting_bytes += len(event.body)
-        deadline = loop.time() + self._store_timeout_s
-        self._deadlines.append((deadline, waiting))
+        self._unanswered.append(waiting)
         if self._timer is None:
-            self._timer = loop.call_at(deadline, self._expire)
-        if not self._ringing and len(self._flushers) < self._flushes_max:
-            # not at once: requests read in the same turn of the loop join the group
-            self._ringing = True
-            loop.call_soon(self._ring)
+            self._timer = loop.call_later(self._store_timeout_s, self._expire)
+        if not self._flushers:
+            if not self._ringing:
+                # not at once: requests read in the same turn of the loop join the group
+                self._ringing = True
+                loop.call_soon(self._ring)
+        elif self._patience is None and len(self._flushers) < self._flushes_max:
+            self._patience = loop.call_later(PATIENCE_S, self._lose_patience)
         return await waiting.future
 
     async def close(self) -> None:
         """Wait for what is under way; afterwards everything put has its answer."""
         while self._flushers:
             await asyncio.gather(*self._flushers, return_exceptions=True)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._deadlines.clear()
+        for timer in (self._timer, self._patience):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._patience = None
+        self._unanswered.clear()
 
     def _ring(self) -> None:
         self._ringing = False
@@ -129,19 +138,31 @@ class GroupedStore:
             self._flushers.add(task)
             task.add_done_callback(self._flushers.discard)
 
+    def _lose_patience(self) -> None:
+        self._patience = None
+        if not self._waiting or len(self._flushers) >= self._flushes_max:
+            return
+        loop = asyncio.get_running_loop()
+        left_s = self._waiting[0].since_s + PATIENCE_S - loop.time()
+        if left_s <= 0 or len(self._waiting) >= self._rows_max:
+            self._ring()
+            left_s = PATIENCE_S
+        self._patience = loop.call_later(left_s, self._lose_patience)
+
     def _expire(self) -> None:
         """Answer everyone whose time is up: one timer serves all, as deadlines come in order."""
         self._timer = None
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while self._deadlines:
-            deadline, waiting = self._deadlines[0]
+        while self._unanswered:
+            waiting = self._unanswered[0]
             if not waiting.future.done():
-                if deadline > now:
-                    self._timer = loop.call_at(deadline, self._expire)
+                left_s = waiting.since_s + self._store_timeout_s - now
+                if left_s > 0:
+                    self._timer = loop.call_later(left_s, self._expire)
                     return
                 waiting.answer(Ack.AWAY)
-            self._deadlines.popleft()
+            self._unanswered.popleft()
 
     def _take(self) -> list[_Waiting]:
         group: list[_Waiting] = []
@@ -192,12 +213,15 @@ class GroupedStore:
 
     async def _store(self, group: Sequence[_Waiting]) -> set[tuple[int, bytes]]:
         events = [waiting.event for waiting in group]
+        try:
+            return await self._store_once(events)
+        except LostRace:
+            # nothing of it was stored
+            return await self._store_once(events)
 
-        async def body(conn: Connection) -> set[tuple[int, bytes]]:
+    async def _store_once(self, events: Sequence[NewEvent]) -> set[tuple[int, bytes]]:
+        async with self._db.statement("door_store") as conn:
             return await inbox.store_fresh(conn, events, self._clock())
-
-        # once more after a lost race: nothing of it was stored
-        return await retrying(self._db, "door_store", body, tries=2)
 
     def _acknowledge(self, group: Sequence[_Waiting], fresh: set[tuple[int, bytes]]) -> None:
         if self.away:
