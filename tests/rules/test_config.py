@@ -449,8 +449,10 @@ def test_variables_meant_as_keys_must_be_known(tmp_path: Path) -> None:
 def test_a_secret_of_digits_stays_text(tmp_path: Path) -> None:
     name = "SYNCD_CHANNELS__UK__OPTIONS__ACCESS_TOKEN"
     for secret in ("12345678901234567890", "1e5", "true", "null", "0x1f"):
-        found = loaded(tmp_path, GOOD, {name: secret}).channels["uk"].options["access_token"]
-        assert found == SecretStr(secret)
+        deep = "SYNCD_CHANNELS__UK__OPTIONS__PROXY__PASSWORD"
+        found = loaded(tmp_path, GOOD, {name: secret, deep: secret}).channels["uk"].options
+        assert found["access_token"] == SecretStr(secret)
+        assert found["proxy"] == {"password": SecretStr(secret)}
 
 
 def test_the_environment_may_name_a_credential_instead(tmp_path: Path) -> None:
