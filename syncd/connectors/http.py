@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from syncd import __version__
@@ -26,6 +27,9 @@ ANSWER_LIMIT_BYTES = 32 * 1024 * 1024
 """An answer larger than this is refused: no catalogue page is."""
 
 STREAM_LINE_LIMIT_BYTES = 4 * 1024 * 1024
+
+_BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
+"""aiohttp 3.14 lets a line that is too long through as it is, not as one of its client errors."""
 
 _prepaid: ContextVar[Ticket | None] = ContextVar("prepaid", default=None)
 _priority: ContextVar[Priority] = ContextVar("priority", default=Priority.NORMAL)
@@ -196,7 +200,7 @@ class Http:
                 async for line in response.content:
                     yield line
                 outcome = "200"
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (*_BROKEN, TimeoutError, ValueError) as error:
             raise RetryLater(f"result file broke off: {type(error).__name__}") from error
         finally:
             self._observe(op, outcome, started)
@@ -230,7 +234,7 @@ class Http:
             ) as response:
                 body = await _read_limited(response)
                 return Answer(response.status, response.headers, body)
-        except aiohttp.InvalidURL as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise ChannelClosed("base_url cannot be used as an address") from error
         except aiohttp.ClientConnectorError as error:
             raise RetryLater(f"no connection: {error.os_error}") from error
@@ -239,11 +243,11 @@ class Http:
         except TimeoutError as error:
             self.budget.failed()
             raise RetryLater("no answer in time", maybe_applied=writes) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except _BROKEN as error:
             self.budget.failed()
-            raise RetryLater(
-                f"connection lost: {type(error).__name__}", maybe_applied=writes
-            ) from error
+            reason = f"connection lost: {type(error).__name__}"
+        # Raised out here: aiohttp's error carries our request headers, so it must not be chained.
+        raise RetryLater(reason, maybe_applied=writes)
 
     def _classify(self, answer: Answer, method: str) -> None:
         status = answer.status

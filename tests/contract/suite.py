@@ -353,7 +353,7 @@ class ConnectorSuite:
 
     async def test_a_refused_product_is_told_in_words(self, bench):
         refs = await bench.refs()
-        bench.store.faults.refuse_skus = {"A"}
+        bench.store.faults.refuse_skus.add("A")
         refused, other = await bench.write((refs["A"], 50, 5), (refs["B"], 40, 9))
         assert refused.outcome in (Outcome.REFUSED, Outcome.UNNAMED)
         assert refused.reason
@@ -400,7 +400,6 @@ class ConnectorSuite:
         assert bench.store.shelf("A") == 7
         bench.store.faults.lose_answer = 0
         if bench.connector.capabilities.key_lifetime_s:
-            bench.store.faults.refuse_skus = set()
             await bench.store.sell({"A": 1})
             (result,) = await bench.connector.write(write)
             assert result.outcome is Outcome.APPLIED
