@@ -108,8 +108,9 @@ class ShopifyOptions(Options):
     webhook_secret: SecretStr | tuple[SecretStr, ...]
     """The app's client secret; several while it is rotated (old ones live on for an hour)."""
     api_version: str = Field(default="2026-04", pattern=r"^20\d\d-(01|04|07|10)$")
-    bulk_above: int = Field(default=5000, ge=0, le=9999)
-    """Catalogues with more variants than this are read by a bulk operation."""
+    bulk_above: int = Field(default=500, ge=0, le=9999)
+    """Catalogues with more variants than this are read by a bulk operation,
+    which spends no points; a page of a hundred spends about 500 of the 100 a second."""
 
     @field_validator("shop")
     @classmethod

@@ -44,6 +44,8 @@ FAILURES_TO_DELETE = 8
 
 SCOPES = ("read_products", "read_locations", "write_inventory", "read_orders")
 
+_WRITES = web.RequestKey("writes", bool)
+
 _SHOP_ZONE = timezone(timedelta(hours=-5))
 
 
@@ -76,8 +78,12 @@ class ShopifyStandin:
 
     platform = "shopify"
 
-    def __init__(self, shop: str = "stand-in", *, seed: int = 0) -> None:
+    def __init__(
+        self, shop: str = "stand-in", *, seed: int = 0, bulk_above: int | None = None
+    ) -> None:
         self.name = shop
+        self.bulk_above = bulk_above
+        """Goes into the options where it is not None."""
         self.token = "shpat_" + "5" * 32
         self.client = ("client-of-the-stand-in", "shpss_" + "6" * 32)
         self.secret = "hush-" + shop
@@ -92,9 +98,7 @@ class ShopifyStandin:
         self.sender: Sender = _HookSender(policy, self)
         self.store = Shop()
         self.api = Api(self._roots, self.faults, self.counters)
-        self.quantities = Quantities(
-            self.store, self._written, self.api.complain, self.faults.refuse_skus
-        )
+        self.quantities = Quantities(self.store, self._written, self.api.complain, self.faults)
         self.bulk = Bulk(self.store, self._run_bulk, self.api.complain, address=self._bulk_url)
         self.webhooks: dict[int, _Webhook] = {}
         self._granted: dict[str, datetime] = {}
@@ -112,15 +116,16 @@ class ShopifyStandin:
         return f"{self.name}.myshopify.com"
 
     def options(self) -> dict[str, object]:
-        return {
+        given: dict[str, object] = {
             "shop": self.name,
             "access_token": self.token,
             "webhook_secret": self.secret,
             "base_url": self.base_url,
         }
+        return given if self.bulk_above is None else {**given, "bulk_above": self.bulk_above}
 
     async def start(self, port: int = 0) -> None:
-        suffers = faulty(self.faults, lambda request: bool(request.get("writes")), _expired)
+        suffers = faulty(self.faults, lambda request: request.get(_WRITES, False), _expired)
 
         @web.middleware
         async def suffer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -429,7 +434,7 @@ class ShopifyStandin:
 async def _marked(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Only quantity writes may lose their answer or come late."""
     body = await request.read()
-    request["writes"] = b"inventorySetQuantities" in body or b"inventoryAdjustQuantities" in body
+    request[_WRITES] = b"inventorySetQuantities" in body or b"inventoryAdjustQuantities" in body
     return await handler(request)
 
 

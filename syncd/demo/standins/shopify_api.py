@@ -227,14 +227,17 @@ def actual_cost(operation: OperationDefinitionNode, data: Any) -> int:
         roots = data.values() if isinstance(data, dict) else ()
         groups = [r for r in roots if isinstance(r, dict) and r.get("inventoryAdjustmentGroup")]
         return 10 * len(operation.selection_set.selections) + 3 * len(groups)
-    return max(1, _objects(data) - 1)
+    rows = data.get("nodes") if isinstance(data, dict) else None
+    return max(1, _objects(rows) if rows is not None else _objects(data) - 1)
 
 
 def _objects(value: Any) -> int:
     if isinstance(value, list):
         return sum(_objects(v) for v in value)
     if isinstance(value, dict):
-        return 1 + sum(_objects(v) for k, v in value.items() if k not in _FREE)
+        wrapper = not value.keys().isdisjoint({"nodes", "edges", "node"})
+        below = sum(_objects(v) for k, v in value.items() if k not in _FREE)
+        return below if wrapper else 1 + below
     return 0
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from graphql import GraphQLResolveInfo, get_directive_values
 
+from syncd.demo.standins.base import Faults
 from syncd.demo.standins.shopify_fields import (
     gid,
     iso,
@@ -79,7 +80,7 @@ class Quantities:
     shop: Shop
     changed: Callable[[Level, int], None]
     complain: Callable[[str], None]
-    refuse_skus: set[str]
+    faults: Faults
     key_life: timedelta = timedelta(hours=24)
     busy_keys: set[str] = field(default_factory=set)
     """Keys answered as if their first request were still under way."""
@@ -274,7 +275,7 @@ class Quantities:
             errors.append(_error([*at, "locationId"], "INVALID_LOCATION", words))
         if item is None or place is None:
             return errors
-        if item.bundle or item.sku in self.refuse_skus:
+        if item.bundle or item.sku in self.faults.refuse_skus:
             words = "The specified inventory item can't be changed."
             errors.append(_error([*at, "inventoryItemId"], "NON_MUTABLE_INVENTORY_ITEM", words))
         expected = row["changeFromQuantity"]
