@@ -240,10 +240,13 @@ class MemoryStore:
         self.token = SecretStr("memory-token")
         self.secret = SecretStr("memory-secret")
         self.items: dict[str, Item] = {}
+        self._skus: dict[str, str] = {}
+        """Skus by remote id."""
         self.subscriptions: dict[str, Subscription] = {}
         self._orders: dict[str, OrderBody] = {}
         self._keys: dict[str, tuple[datetime, Write, list[RowResult] | None]] = {}
         self._late: list[Callable[[], object]] = []
+        self._added = 0
         self._next = 0
         self._version = 0
 
@@ -268,7 +271,7 @@ class MemoryStore:
     def add(self, sku: str, quantity: int, title: str = "", location: str | None = None) -> None:
         """Put a product on the shelf; with locations, on the first or the named one."""
         places = self.character.locations or ("",)
-        size, number = self.character.group_size, len(self.items)
+        size, number = self.character.group_size, self._added
         # Ids start beyond 2**53: whoever treats them as floats gets them wrong.
         item = Item(
             str(2**53 + 1 + number), sku, title or sku, f"g{number // size}" if size else ""
@@ -276,12 +279,18 @@ class MemoryStore:
         now = self.clock()
         item.counts = dict.fromkeys(places, (0, now))
         item.counts[places[0] if location is None else location] = (quantity, now)
+        self._added += 1
+        if sku in self.items:
+            self.remove(sku)
         self.items[sku] = item
+        self._skus[item.remote] = sku
         self._emit("items/update", ItemBody(tuple(self._rows(item))))
 
     def remove(self, sku: str) -> None:
         """Delete a product for good."""
-        self._emit("items/delete", GoneBody(self.items.pop(sku).remote))
+        item = self.items.pop(sku)
+        del self._skus[item.remote]
+        self._emit("items/delete", GoneBody(item.remote))
 
     async def sell(
         self, lines: Mapping[str, int], *, location: str | None = None, paid: bool = True
@@ -524,7 +533,7 @@ class MemoryStore:
         self._emit("orders/update", new)
 
     def _sku(self, ref: Ref) -> str:
-        return next((item.sku for item in self.items.values() if item.remote == ref.remote), "")
+        return self._skus.get(ref.remote, "")
 
     def _reading(self, ref: Ref) -> Reading:
         item = self.items.get(self._sku(ref))
