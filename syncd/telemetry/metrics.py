@@ -42,11 +42,20 @@ DRIFT_CAUSES = (
 )
 """Why a sweep found a difference (model.md §6)."""
 
-DELIVERY_OUTCOMES = ("applied", "stale", "refused", "retry", "parked", "ambiguous")
-"""What became of a delivery's attempt."""
+DELIVERY_OUTCOMES = ("applied", "stale", "refused", "not_applied", "unnamed", "skipped")
+"""What the platform answered of a row, or that it was not asked."""
 
-EVENT_OUTCOMES = ("booked", "ignored", "parked")
-"""What became of a stored event."""
+EVENT_OUTCOMES = (
+    "taken",
+    "poison",
+    "booked",
+    "old",
+    "ambiguous",
+    "merged",
+    "echo",
+    "unknown_listing",
+)
+"""What became of a stored event, and of the facts in it."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """What `render` speaks."""
@@ -88,7 +97,9 @@ class Metrics:
             "inbox_oldest_age_seconds", "Age of the oldest event not taken in yet."
         )
         self.events_total = self._counter(
-            "events_total", "Stored events, by what became of them.", ("channel", "outcome")
+            "events_total",
+            "Stored events and their facts, by what became of them.",
+            ("channel", "outcome"),
         )
         self.movements_total = self._counter(
             "movements_total", "Movements booked.", ("channel", "kind")
