@@ -114,7 +114,8 @@ def _walk(loc: tuple[int | str, ...], model: Any) -> tuple[Path, tuple[str, ...]
     here: Any = model
     for step in loc:
         here, is_tag = _bare_type(here, step)
-        if is_tag or step == "[key]":
+        # without a model a union's member is known by the brackets in its name only
+        if is_tag or step == "[key]" or (model is None and "[" in str(step)):
             continue
         path.append(str(step))
         known = ()

@@ -657,7 +657,10 @@ def test_problems_of_options_sound_like_those_of_keys() -> None:
         "channels.uk.options.api_version: string should match pattern '^20'",
         'channels.uk.options.shp: is not a known key; did you mean "shop"?',
     ]
-    assert CANARY not in "".join(problems_of(caught.value, "channels.uk.options"))
+    plain = problems_of(caught.value, "channels.uk.options")
+    assert plain[:3] == found[:3]
+    assert plain[3] == "channels.uk.options.shp: is not a known key"
+    assert CANARY not in "".join(found + plain)
 
 
 # ---- the example, and anything at all
