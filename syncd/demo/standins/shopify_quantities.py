@@ -213,10 +213,14 @@ class Quantities:
         if errors:
             return {"inventoryAdjustmentGroup": None, "userErrors": errors}
         deltas = [(self._level(row), row["delta"]) for row in rows]
-        return self._applied(data, name, deltas)
+        return self._applied(data, name, deltas, rows[0].get("ledgerDocumentUri") if rows else None)
 
     def _applied(
-        self, data: dict[str, Any], name: str, deltas: list[tuple[Level, int]]
+        self,
+        data: dict[str, Any],
+        name: str,
+        deltas: list[tuple[Level, int]],
+        ledger: str | None = None,
     ) -> dict[str, Any]:
         changes = []
         for level, delta in deltas:
@@ -228,6 +232,7 @@ class Quantities:
                     "name": moved,
                     "delta": delta,
                     "quantityAfterChange": None,
+                    "ledgerDocumentUri": ledger if moved == name else None,
                     "item": item_node(level.item),
                     "location": place_node(level.place),
                 }
