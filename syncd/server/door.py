@@ -309,6 +309,6 @@ def _counting_logger(count: Callable[[], None]) -> logging.Logger:
         count()
         return False
 
-    logger = logging.Logger("syncd.server.http", logging.ERROR)  # noqa: LOG001 - of this door alone
+    logger = logging.Logger("syncd.server.http", logging.DEBUG)  # noqa: LOG001 - of this door alone
     logger.addFilter(swallow)
     return logger
