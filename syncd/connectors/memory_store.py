@@ -226,8 +226,7 @@ class Item:
 class MemoryStore:
     """A shop with shelves, shoppers, orders and webhooks; `store(name)` gives it by name."""
 
-    platform = "memory"
-    base_url = ""
+    platform, base_url = "memory", ""
 
     def __init__(self, name: str) -> None:
         self.name = name
