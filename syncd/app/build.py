@@ -30,7 +30,9 @@ def options_of(name: str, channel: ChannelSettings) -> Options:
     try:
         return platform.options.model_validate(channel.options)
     except ValidationError as error:
-        raise ConfigError(problems_of(error, f"channels.{name}.options")) from None
+        raise ConfigError(
+            problems_of(error, f"channels.{name}.options", platform.options)
+        ) from None
 
 
 def capabilities_of(name: str, channel: ChannelSettings) -> Capabilities:

@@ -42,7 +42,9 @@ class Book:
 
     def total(self, sku: str, *causes: str) -> int:
         """Sum of the moves of one sku, of these causes only (all when none is named)."""
-        return sum(m.delta for m in self.moves if m.sku == sku and (not causes or m.cause in causes))
+        return sum(
+            m.delta for m in self.moves if m.sku == sku and (not causes or m.cause in causes)
+        )
 
 
 @dataclass(slots=True)
@@ -105,32 +107,40 @@ def faulty(
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         await request.read()
-        if faults.latency_s:
-            await asyncio.sleep(faults.latency_s)
-        if faults.down:
+        await asyncio.sleep(faults.latency_s)
+        answer = await _instead(request, faults, expired_answer)
+        if answer is not None:
+            return answer
+        if is_write(request) and faults.rng.random() < faults.late:
+            task = asyncio.ensure_future(_apply_late(request, handler, faults.late_s))
+            background.add(task)
+            task.add_done_callback(background.discard)
             return _hang_up(request)
-        if faults.hang:
-            await asyncio.sleep(3600)
-        if faults.html:
-            return web.Response(text="<html><body>maintenance</body></html>", content_type="text/html")
-        if faults.expired:
-            return expired_answer() if expired_answer else web.Response(status=401)
-        if faults.status is not None:
-            extra = {} if faults.retry_after_s is None else {"Retry-After": str(faults.retry_after_s)}
-            return web.Response(status=faults.status, text="fault", headers=extra)
-        if is_write(request):
-            if faults.rng.random() < faults.late:
-                task = asyncio.ensure_future(_apply_late(request, handler, faults.late_s))
-                background.add(task)
-                task.add_done_callback(background.discard)
-                return _hang_up(request)
-            if faults.rng.random() < faults.lose_answer:
-                await handler(request)
-                return _hang_up(request)
         response = await handler(request)
+        if is_write(request) and faults.rng.random() < faults.lose_answer:
+            return _hang_up(request)
         return await _drip(request, response) if faults.drip else response
 
     return middleware
+
+
+async def _instead(
+    request: web.Request, faults: Faults, expired_answer: Callable[[], web.Response] | None
+) -> web.Response | None:
+    """The answer of a store that does nothing at all just now; None: it works."""
+    if faults.hang:
+        await asyncio.sleep(3600)
+    if faults.down:
+        return _hang_up(request)
+    if faults.html:
+        page = "<html><body>maintenance</body></html>"
+        return web.Response(text=page, content_type="text/html")
+    if faults.expired:
+        return expired_answer() if expired_answer else web.Response(status=401)
+    if faults.status is None:
+        return None
+    extra = {} if faults.retry_after_s is None else {"Retry-After": str(faults.retry_after_s)}
+    return web.Response(status=faults.status, text="fault", headers=extra)
 
 
 async def _apply_late(request: web.Request, handler: Handler, late_s: float) -> None:
