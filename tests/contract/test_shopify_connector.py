@@ -519,9 +519,28 @@ async def test_throttling_by_points_waits_as_long_as_it_takes(bench):
     assert bench.store.shelf("A") == 50
 
 
+async def test_a_question_without_an_answer_has_changed_nothing(bench):
+    ref = (await bench.refs())["A"]
+    bench.store.faults.status = 500
+    with pytest.raises(RetryLater) as caught:
+        await bench.connector.read([ref])
+    assert not caught.value.maybe_applied
+    with pytest.raises(RetryLater) as caught:
+        await bench.write((ref, 50, 51))
+    assert caught.value.maybe_applied
+
+
 async def test_the_budget_learns_the_bucket(bench):
     await bench.connector.open()
     assert (bench.http.budget.capacity, bench.http.budget.rate) == (2000, 100)
+
+
+async def test_a_call_costs_what_the_platform_took_not_what_was_reserved(bench):
+    ref = (await bench.refs())["A"]
+    before = bench.http.budget.spent
+    bench.store.faults.refuse_skus.add("A")
+    await bench.write((ref, 50, 51))
+    assert bench.http.budget.spent - before == 10
 
 
 async def test_missing_permissions_are_named(bench):
