@@ -102,6 +102,13 @@ calls = st.lists(
 )
 
 
+def report(budget: Budget, fate: str) -> None:
+    if fate == "throttled":
+        budget.throttled(None)
+    if fate == "failed":
+        budget.failed()
+
+
 async def play(calls: list[Call], *, workers: int, tells: bool) -> tuple[Budget, Provider, float]:
     provider, charged = Provider(50, 7), 0.0
     budget = Budget(50, 7, workers=workers, clock=clock)
@@ -131,10 +138,7 @@ async def play(calls: list[Call], *, workers: int, tells: bool) -> tuple[Budget,
         provider.charge(-refund)
         under_way -= 1
         charged += cost - refund
-        if call.fate == "throttled":
-            budget.throttled(None)
-        if call.fate == "failed":
-            budget.failed()
+        report(budget, call.fate)
         ticket.settle(cost - refund)
         if tells:
             budget.observe(provider.level, 7, 50)
