@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from syncd.connectors.http import Http
-from syncd.stock.model import Edits, Fact, ListingSeen, OrderSeen, Reading, Truth
+from syncd.stock.model import Edits, Fact, ListingSeen, OrderNews, Reading, Truth
 
 Clock = Callable[[], datetime]
 """Gives the time now, aware and in UTC."""
@@ -231,12 +231,12 @@ class Connector(Protocol):
         """Send one attempt; one result per row. Rows share their `group`."""
         ...
 
-    def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderSeen]]:
+    def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderNews]]:
         """Orders changed at or after `since`, oldest change first where the platform can sort."""
         ...
 
-    async def orders(self, ids: Sequence[str]) -> Sequence[OrderSeen]:
-        """These orders as they are now; one deleted for good comes back terminal, no lines."""
+    async def orders(self, ids: Sequence[str]) -> Sequence[OrderNews]:
+        """These orders as they are now; one deleted for good comes back `terminal` and `gone`."""
         ...
 
     async def subscriptions(self) -> Sequence[Subscription]: ...

@@ -430,7 +430,7 @@ class MemoryStore:
             return self._orders[order].seen()
         now = self.clock()
         version = int(now.timestamp() * 1_000_000)
-        return OrderSeen(order, version, now, (), terminal=True, kind=Kind.CANCELLATION)
+        return OrderSeen(order, version, now, (), terminal=True, gone=True)
 
     def subscribe(self, topic: str, address: str) -> None:
         if topic not in TOPICS:

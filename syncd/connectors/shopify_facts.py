@@ -131,7 +131,9 @@ def _microseconds(at: datetime) -> int:
 
 def order_gone(order: str, now: datetime) -> OrderSeen:
     """An order that was deleted for good: it holds nothing and never changes again."""
-    return OrderSeen(order=order, version=_microseconds(now), at=now, lines=(), terminal=True)
+    return OrderSeen(
+        order=order, version=_microseconds(now), at=now, lines=(), terminal=True, gone=True
+    )
 
 
 def _order(body: bytes) -> Sequence[Fact]:

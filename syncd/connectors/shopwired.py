@@ -65,7 +65,9 @@ from syncd.stock.model import (
     Kind,
     LineSeen,
     OrderHint,
+    OrderNews,
     OrderSeen,
+    OrderUnreadable,
     Reading,
     Truth,
 )
@@ -273,8 +275,6 @@ class ShopWired:
             order = subject or id_of(found.get("orderId"))  # its data is {newStatus}, no order
         if not order:
             raise BadFact(f"{topic} names no order")
-        if topic == "order.deleted" and self._options.restocks == "never":
-            return ()
         if topic == "order.finalized" and complete(found):
             return (self._order_seen(order, found, at),)
         return (OrderHint(order),)
@@ -397,52 +397,45 @@ class ShopWired:
         except BadFact as error:
             raise Refused(str(error)) from error
 
-    async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderSeen]]:
+    async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderNews]]:
         """Orders *created* since then, less an hour; every six hours, less `order_history_days`.
 
-        The platform cannot list by time of change. An order whose quantities are no whole numbers
-        raises Refused after all others were given.
+        The platform cannot list by time of change.
         """
         now = self._clock()
         deep = self._deep_pass_at is None or now - self._deep_pass_at >= DEEP_EVERY
         back = timedelta(days=self._options.order_history_days) if deep else RECENT
         start = since - back
-        unreadable: list[str] = []
         # `from` means created after (vendor reference), in whole seconds
         first_s = str(max(0, int(start.timestamp()) - 1))
         wanted = {"embed": ORDER_EMBED, "from": first_s}
         async for rows in self._walk("orders", "/orders", surely_last=SURELY_LAST, **wanted):
-            orders = []
-            for row in rows:
-                try:
-                    orders.append(self._fetched(row))
-                except BadFact as error:
-                    unreadable.append(str(error))
-            yield orders
+            yield [self._readable(id_of(row.get("id")), row) for row in rows]
         if deep:
             self._deep_pass_at = now
-        if unreadable:
-            raise Refused("; ".join(unreadable[:10]))
 
-    async def orders(self, ids: Sequence[str]) -> Sequence[OrderSeen]:
+    def _readable(self, order: str, row: dict[str, Any]) -> OrderNews:
+        try:
+            return self._fetched(row)
+        except BadFact as error:
+            return OrderUnreadable(order, str(error))
+
+    async def orders(self, ids: Sequence[str]) -> Sequence[OrderNews]:
         """One call each; a 404 means deleted for good."""
-        found = []
+        found: list[OrderNews] = []
         for order in ids:
             path = f"/orders/{quote(order, safe='')}"
             answer = await self._call("orders", "GET", path, embed=ORDER_EMBED)
             at = self._answered_at(answer)
             if answer.status == 404:
-                kind = Kind.CANCELLATION
-                found.append(OrderSeen(order, microseconds(at), at, (), terminal=True, kind=kind))
+                gone = OrderSeen(order, microseconds(at), at, (), terminal=True, gone=True)
+                found.append(gone)
                 continue
             row = as_object(body_of(answer))
             if id_of(row.get("id")) != order:
                 raise RetryLater("the answer is about another order")
             row["_answered_at"] = at
-            try:
-                found.append(self._fetched(row))
-            except BadFact as error:
-                raise Refused(str(error)) from error
+            found.append(self._readable(order, row))
         return found
 
     def _fetched(self, row: dict[str, Any]) -> OrderSeen:

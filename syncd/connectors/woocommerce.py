@@ -60,7 +60,7 @@ from syncd.connectors.woocommerce_shapes import (
     whole,
 )
 from syncd.errors import BadFact, ChannelClosed, Refused, RetryLater, Unsigned
-from syncd.stock.model import Edits, Fact, OrderSeen, Reading, Truth
+from syncd.stock.model import Edits, Fact, OrderNews, OrderUnreadable, Reading, Truth
 
 API = "/wp-json/wc/v3"
 PAGE = 100
@@ -323,19 +323,11 @@ class WooCommerce:
             return {}  # the parent itself is gone
         return {id_of(row): row for row in as_rows(_body(answer))}
 
-    async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderSeen]]:
-        """By modification time; the trash needs its own pass, since "any" leaves it out.
-
-        An order whose quantities are no whole numbers raises Refused after all others were given.
-        """
-        unreadable: list[str] = []
+    async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderNews]]:
+        """By modification time; the trash needs its own pass, since "any" leaves it out."""
         for status in ("any", "trash"):
             async for rows in self._changed(since, status):
-                orders = await self._order_states(rows, unreadable)
-                if orders:
-                    yield orders
-        if unreadable:
-            raise Refused("; ".join(unreadable[:10]))
+                yield await self._order_states(rows)
 
     async def _changed(self, since: datetime, status: str) -> AsyncIterator[list[dict[str, Any]]]:
         """Pages by their newest stamp, not by number: an order changed meanwhile moves to the end.
@@ -365,7 +357,7 @@ class WooCommerce:
             else:
                 page += 1
 
-    async def orders(self, ids: Sequence[str]) -> Sequence[OrderSeen]:
+    async def orders(self, ids: Sequence[str]) -> Sequence[OrderNews]:
         """By id; what is in no list is asked for alone before it counts as deleted for good."""
         found: dict[str, dict[str, Any]] = {}
         numbers = sorted({one for one in ids if number_of(one)})
@@ -382,17 +374,12 @@ class WooCommerce:
                 )
                 if answer.status != 404 or _code(answer) != NO_SUCH_ORDER:
                     found[number] = as_object(_body(answer))
-        unreadable: list[str] = []
-        states = await self._order_states([found[n] for n in numbers if n in found], unreadable)
-        if unreadable:
-            raise Refused("; ".join(unreadable[:10]))
+        states = await self._order_states([found[n] for n in numbers if n in found])
         known = {state.order: state for state in states}
         return [known.get(one) or deleted_order(one, self._clock()) for one in ids]
 
-    async def _order_states(
-        self, rows: Iterable[dict[str, Any]], unreadable: list[str]
-    ) -> list[OrderSeen]:
-        states = []
+    async def _order_states(self, rows: Iterable[dict[str, Any]]) -> list[OrderNews]:
+        states: list[OrderNews] = []
         for row in rows:
             refunded: Mapping[str, int] = {}
             try:
@@ -400,7 +387,7 @@ class WooCommerce:
                     refunded = await self._refunded(id_of(row))
                 states.append(order_seen(row, refunded))
             except BadFact as error:
-                unreadable.append(str(error))
+                states.append(OrderUnreadable(id_of(row), str(error)))
         return states
 
     async def _refunded(self, order: str) -> dict[str, int]:

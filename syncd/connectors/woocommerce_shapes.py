@@ -191,7 +191,7 @@ def _version(at: datetime) -> int:
 
 def deleted_order(order: str, now: datetime) -> OrderSeen:
     """Deleted for good: the shop does not say when, so it is now; it gives nothing back there."""
-    return OrderSeen(order, _version(now), now, lines=(), terminal=True, kind=Kind.CANCELLATION)
+    return OrderSeen(order, _version(now), now, lines=(), terminal=True, gone=True)
 
 
 def product_facts(body: dict[str, Any], happened: str) -> Sequence[Fact]:

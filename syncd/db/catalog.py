@@ -184,7 +184,7 @@ with given as (
         case when g.skip = '' and i.id is null then 'unlinked' else g.skip end
     from given g left join item i on i.sku = g.sku and g.sku <> ''
     order by g.location, g.remote
-    on conflict (channel_id, location, remote) do update set
+    on conflict (channel_id, remote, location) do update set
         alias = excluded.alias, batch_group = excluded.batch_group, sku = excluded.sku,
         title = excluded.title, managed = excluded.managed, gone_at = null,
         item_id = coalesce(listing.item_id, excluded.item_id),

@@ -152,7 +152,7 @@ create table listing (
     skip text not null default ''::text,
     gone_at timestamp with time zone,
     constraint listing_pkey PRIMARY KEY (id),
-    constraint listing_channel_id_location_remote_key UNIQUE (channel_id, location, remote),
+    constraint listing_channel_id_remote_location_key UNIQUE (channel_id, remote, location),
     constraint listing_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
     constraint listing_item_id_fkey FOREIGN KEY (item_id) REFERENCES item(id),
     constraint listing_warehouse_id_fkey FOREIGN KEY (warehouse_id) REFERENCES warehouse(id)

@@ -141,12 +141,13 @@ async def wish(
 HINT = """
 with given as (
     select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
-        as g(channel_id, location, remote, quantity, received_at)
+        with ordinality as g(channel_id, location, remote, quantity, received_at, n)
 ), found as (
-    select l.id, l.channel_id, g.received_at,
+    select g.n, l.id, l.channel_id, g.received_at,
         s.attempt_id is null and s.shown is not null and g.quantity is not distinct from s.shown as echo
     from given g
-    join listing l on l.channel_id = g.channel_id and l.location = g.location and l.remote = g.remote
+    join listing l on l.channel_id = g.channel_id and l.remote = g.remote
+        and (g.location = '' or l.location = g.location)
     join shelf s on s.listing_id = l.id
     where l.gone_at is null
 ), wished as (
@@ -158,7 +159,8 @@ with given as (
         received_at = least(look.received_at, excluded.received_at)
     returning channel_id
 )
-select (select count(*) from given) - (select count(*) from found) as unknown,
+select (select count(*) from given g where not exists (select from found f where f.n = g.n))
+        as unknown,
     (select count(*) from found where echo) as echoes,
     array(select distinct channel_id from wished) as channels
 """

@@ -18,6 +18,7 @@ from syncd.stock.model import (
     LevelSeen,
     OrderHint,
     OrderSeen,
+    OrderUnreadable,
     SubscriptionChanged,
     Truth,
 )
@@ -41,6 +42,11 @@ async def book(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> No
             booking.closed[one.channel_id] = one.fact.reason
         elif isinstance(one.fact, SubscriptionChanged):
             booking.sweeps.add(one.channel_id)
+        elif isinstance(one.fact, OrderUnreadable):
+            detail: dict[str, object] = {"order": one.fact.order}
+            line = Line("unreadable", "", one.channel_id, reason=one.fact.reason, detail=detail)
+            booking.journal.append(line)
+            booking.outcomes[one.channel_id, "poison"] += 1
 
 
 async def _news_of_items(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:

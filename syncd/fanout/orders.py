@@ -159,6 +159,8 @@ async def _steps(
 
 
 def _all_lines(seen: OrderSeen, stored: dict[tuple[str, str], LineRow]) -> Iterable[LineSeen]:
+    if seen.gone:
+        return
     present = {(line.line, line.location) for line in seen.lines}
     yield from seen.lines
     for (line_id, location), row in stored.items():

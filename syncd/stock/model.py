@@ -69,6 +69,8 @@ class OrderSeen:
     1970 UTC, or better. `at` is when the shelf last moved for it, by the platform's clock.
     `lines` is complete: a line that was booked before and is absent now holds nothing.
     `terminal` marks a state the platform never leaves (cancelled, deleted): it is absorbing.
+    `gone` marks an order the platform has no more: nobody said that anything came back, so its
+    lines keep what they hold (seen on WooCommerce: deleting an order puts nothing back).
     `kind` hints why units came back, if they did. `created`: when the order was placed, by the
     platform's clock; None where it does not say.
     """
@@ -82,6 +84,19 @@ class OrderSeen:
     terminal: bool = False
     kind: Kind = Kind.SALE
     created: datetime | None = None
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUnreadable:
+    """An order that says what cannot be true: it is told, and never keeps the others waiting."""
+
+    order: str
+    reason: str
+
+
+OrderNews = OrderSeen | OrderUnreadable
+"""What a fetch of orders gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +110,8 @@ class OrderHint:
 class LevelSeen:
     """A message about a level: a hint to look, never arithmetic.
 
-    `quantity` (None: not said) only serves to recognise what repeats `shown`.
+    `quantity` (None: not said) only serves to recognise what repeats `shown`. An empty `location`
+    means every location of the channel that lists it.
     """
 
     remote: str
@@ -154,7 +170,7 @@ class SubscriptionChanged:
     """The platform told us about our own webhook registration: audit it soon."""
 
 
-Fact = OrderSeen | OrderHint | LevelSeen | ItemSeen | ItemGone | ChannelGone | SubscriptionChanged
+Fact = OrderNews | OrderHint | LevelSeen | ItemSeen | ItemGone | ChannelGone | SubscriptionChanged
 
 
 @dataclass(frozen=True, slots=True)

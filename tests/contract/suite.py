@@ -499,6 +499,7 @@ class ConnectorSuite:
         assert set(by_name) == {first, second, self.unknown_order}
         gone = by_name[self.unknown_order]
         assert gone.terminal
+        assert gone.gone
         assert gone.lines == ()
         assert await bench.taken([by_name[first], by_name[second]]) == {"A": 2, "B": 1}
         sane(found)

@@ -79,7 +79,7 @@ create table listing (
     managed       boolean not null,
     skip          text not null default '',
     gone_at       timestamptz,
-    unique (channel_id, location, remote)
+    unique (channel_id, remote, location)
 );
 comment on table listing is 'One item as one channel location shows it, with the platform''s ids.';
 comment on column listing.alias is 'A second id by which order lines name it.';
