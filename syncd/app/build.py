@@ -183,7 +183,12 @@ def make_channel(
     options = options_of(rules.name, settings)
     platform = PLATFORMS[rules.platform]
     caps = capabilities_of(rules.name, settings)
-    budget = Budget(caps.budget_capacity, caps.budget_rate, workers=caps.workers)
+    budget = Budget(
+        caps.budget_capacity,
+        caps.budget_rate,
+        workers=caps.workers,
+        wait_seconds=metrics.budget_wait_seconds.observe,
+    )
     http = Http(options.base_url, budget, observer=_observer(rules.name, metrics))
     connector = platform.connector(options, http, clock)
     return Channel(rules, connector, http, Breaker(clock=monotonic, rng=rng))

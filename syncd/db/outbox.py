@@ -227,13 +227,20 @@ async def open_attempt(
 
 
 TAKE_LANE = "update channel set lease_gen = lease_gen + 1 where id = $1 returning lease_gen"
-ADOPT_ATTEMPTS = "update attempt set lease_gen = $2 where channel_id = $1"
+ADOPT_ATTEMPTS = """
+update attempt set lease_gen = $2,
+    not_before = case when times_sent = 0 then least(not_before, $3) else not_before end
+where channel_id = $1
+"""
 
 
-async def take_lane(conn: Connection, channel_id: int) -> int:
-    """Fence off every earlier daemon on this channel and take over its open attempts."""
+async def take_lane(conn: Connection, channel_id: int, now: datetime) -> int:
+    """Fence off every earlier daemon on this channel and take over its open attempts.
+
+    One whose outcome its daemon did not live to tell is due at once: nobody else waits for it.
+    """
     lease_gen: int = await conn.fetchval(TAKE_LANE, channel_id)
-    await conn.execute(ADOPT_ATTEMPTS, channel_id, lease_gen)
+    await conn.execute(ADOPT_ATTEMPTS, channel_id, lease_gen, now)
     return lease_gen
 
 

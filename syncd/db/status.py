@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+
+import asyncpg
 
 from syncd.db.pool import Connection
 
@@ -58,8 +61,17 @@ async def stay(conn: Connection) -> None:
 
 async def listen(conn: Connection, knock: Callable[[], None]) -> None:
     """Call `knock` for every NOTIFY on channel syncd; raises when the connection is lost."""
-    await conn.add_listener("syncd", lambda *_: knock())
-    await stay(conn)
+
+    def heard(*_: object) -> None:
+        knock()
+
+    await conn.add_listener("syncd", heard)
+    try:
+        await stay(conn)
+    finally:
+        # a connection that was lost has forgotten it already
+        with suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+            await conn.remove_listener("syncd", heard)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ class Lane:
         while True:
             try:
                 async with self._core.db.transaction("take_lane") as conn:
-                    self.writing.lease_gen = await outbox.take_lane(conn, self._channel.id)
+                    self.writing.lease_gen = await outbox.take_lane(
+                        conn, self._channel.id, self._core.clock()
+                    )
             except DatabaseAway:
                 await asyncio.sleep(AWAY_S)
             else:
