@@ -169,6 +169,7 @@ create table look (
     listing_id bigint not null,
     channel_id integer not null,
     wish bigint not null default nextval('turn'::regclass),
+    expected bigint,
     reason text not null,
     received_at timestamp with time zone,
     wished_at timestamp with time zone not null,
@@ -177,6 +178,7 @@ create table look (
 ) with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=200);
 CREATE INDEX look_due ON public.look USING btree (channel_id, not_before);
 comment on table look is 'The wish to read a listing; a wish made after the asking survives the reading.';
+comment on column look.expected is 'The wish is off if the shelf is known to show this by the time it is due: spares dear readings.';
 
 create table movement (
     id bigint not null generated always as identity,

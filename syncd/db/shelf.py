@@ -114,7 +114,7 @@ join listing l on l.id = g.listing_id and l.gone_at is null
 order by g.listing_id
 on conflict (listing_id) do update set
     wish = nextval('turn'), not_before = least(look.not_before, excluded.not_before),
-    received_at = least(look.received_at, excluded.received_at)
+    received_at = least(look.received_at, excluded.received_at), expected = null
 """
 
 
@@ -140,10 +140,12 @@ async def wish(
 
 HINT = """
 with given as (
-    select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
-        with ordinality as g(channel_id, location, remote, quantity, received_at, n)
+    select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[],
+                         $7::float8[])
+        with ordinality as g(channel_id, location, remote, quantity, received_at, patience_s, n)
 ), found as (
-    select g.n, l.id, l.channel_id, g.received_at,
+    select g.n, l.id, l.channel_id, g.received_at, g.patience_s,
+        case when g.patience_s > 0 then g.quantity end as expected,
         s.attempt_id is null and s.shown is not null and g.quantity is not distinct from s.shown as echo
     from given g
     join listing l on l.channel_id = g.channel_id and l.remote = g.remote
@@ -151,11 +153,14 @@ with given as (
     join shelf s on s.listing_id = l.id
     where l.gone_at is null
 ), wished as (
-    insert into look (listing_id, channel_id, reason, received_at, wished_at, not_before)
-    select id, min(channel_id), 'hint', min(received_at), $6, $6 from found where not echo
+    insert into look (listing_id, channel_id, reason, received_at, wished_at, not_before, expected)
+    select id, min(channel_id), 'hint', min(received_at), $6::timestamptz,
+        $6::timestamptz + make_interval(secs => max(patience_s)), min(expected)
+    from found where not echo
     group by id order by id
     on conflict (listing_id) do update set
         wish = nextval('turn'), not_before = least(look.not_before, excluded.not_before),
+        expected = case when look.expected is not null then excluded.expected end,
         received_at = least(look.received_at, excluded.received_at)
     returning channel_id
 )
@@ -179,8 +184,12 @@ async def hint(
     conn: Connection,
     hints: Sequence[tuple[int, str, str, int | None, datetime | None]],
     now: datetime,
+    patience_s: Sequence[float],
 ) -> Hinted:
-    """Level hints (channel, location, remote, quantity, received) become looks, unless they repeat."""
+    """Level hints (channel, location, remote, quantity, received) become looks, unless they repeat.
+
+    A hint with patience is due that much later, and off if its quantity is accounted for by then.
+    """
     row = await conn.fetchrow(
         HINT,
         [h[0] for h in hints],
@@ -189,6 +198,7 @@ async def hint(
         [h[3] for h in hints],
         [h[4] for h in hints],
         now,
+        patience_s,
     )
     return Hinted(*row)
 
@@ -204,6 +214,18 @@ class Look:
     sku: str
     batch_group: str
     received_at: datetime | None
+
+
+FULFILLED = """
+delete from look k using shelf s
+where k.channel_id = $1 and k.not_before <= $2 and s.listing_id = k.listing_id
+  and k.expected = s.shown and s.attempt_id is null
+"""
+
+
+async def fulfilled(conn: Connection, channel_id: int, now: datetime) -> None:
+    """Due looks whose hint is accounted for meanwhile are wished no more."""
+    await conn.execute(FULFILLED, channel_id, now)
 
 
 DUE_LOOKS = """
@@ -231,7 +253,8 @@ async def looked(conn: Connection, listing_ids: Sequence[int], asked_turn: int) 
 
 
 LOOKS_OF = """
-select l.id, 0::bigint, l.remote, l.location, l.sku, l.batch_group, null::timestamptz
+select l.id as listing_id, 0::bigint as wish, l.remote, l.location, l.sku, l.batch_group,
+    null::timestamptz as received_at
 from listing l where l.id = any($1::bigint[]) order by l.id
 """
 

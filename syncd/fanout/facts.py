@@ -25,6 +25,9 @@ from syncd.stock.model import (
 
 Hint = tuple[int, str, str, int | None, datetime | None]
 
+PATIENCE_S = 5.0
+"""Where one reading costs one call, a hint waits so long for the order or answer that explains it."""
+
 
 async def book(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:
     """Book facts of any kinds and channels in one go; the order among them does not matter."""
@@ -83,7 +86,11 @@ async def _hints(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> 
                 merged[key] = (*key, fact.quantity, one.received_at)
     if not merged:
         return
-    done = await shelf.hint(conn, list(merged.values()), booking.now)
+    patience_s = [
+        PATIENCE_S if booking.rules.channels[channel].reads_one_by_one else 0.0
+        for channel, _, _ in merged
+    ]
+    done = await shelf.hint(conn, list(merged.values()), booking.now, patience_s)
     booking.lanes.update(done.channels)
     any_channel = next(iter(merged))[0]
     booking.outcomes[any_channel, "echo"] += done.echoes

@@ -26,9 +26,12 @@ class Reading:
         """Read the listings wished for longest, one call; gives whether there were any."""
         caps = self._channel.connector.capabilities
         async with self._channel.http.reserved(caps.read_cost, Priority.NORMAL):
+            now = self._core.clock()
             async with self._core.db.transaction("due_looks") as conn:
+                if self._channel.rules.reads_one_by_one:
+                    await shelf.fulfilled(conn, self._channel.id, now)
                 looks = await shelf.due_looks(
-                    conn, self._channel.id, self._core.clock(), caps.read_max, list(self.busy)
+                    conn, self._channel.id, now, caps.read_max, list(self.busy)
                 )
             self.busy.update(look.listing_id for look in looks)
             chosen()

@@ -68,3 +68,25 @@ async def test_one_sale_makes_one_write_per_other_store_and_no_echo_storm(town: 
         await town.settle()
     writes = {n: s.counters.writes - before[n] for n, s in town.stores.items()}
     assert writes == {"uk": 1, "sw": 0, "woo": 1}
+
+
+async def test_where_readings_are_dear_a_hint_that_its_order_explains_costs_none(town: Town) -> None:
+    town.clock.forward(60)
+    store = town.stores["sw"]
+    before = store.counters.calls
+    await store.sell({"MUG": 2})
+    await town.settle()
+    town.clock.forward(60)
+    await town.settle()
+    assert town.shelves("MUG") == {"uk": 48, "sw": 48, "woo": 48}
+    assert store.counters.calls == before
+
+
+async def test_where_readings_are_dear_an_edit_is_still_found_by_its_hint(town: Town) -> None:
+    town.clock.forward(60)
+    await town.stores["sw"].edit("MUG", 80)
+    await town.settle()
+    town.clock.forward(60)
+    await town.settle()
+    assert await town.level("MUG") == 50
+    assert town.shelves("MUG") == {"uk": 50, "sw": 50, "woo": 50}

@@ -148,11 +148,13 @@ create table look (
     listing_id   bigint primary key,
     channel_id   integer not null,
     wish         bigint not null default nextval('turn'),
+    expected     bigint,
     reason       text not null,
     received_at  timestamptz,
     wished_at    timestamptz not null,
     not_before   timestamptz not null
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_cost_delay = 0);
+comment on column look.expected is 'The wish is off if the shelf is known to show this by the time it is due: spares dear readings.';
 comment on table look is 'The wish to read a listing; a wish made after the asking survives the reading.';
 create index look_due on look (channel_id, not_before);
 
