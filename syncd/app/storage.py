@@ -18,6 +18,7 @@ log = get_logger("syncd.storage")
 
 RETRY_S = 0.5
 WATCH_S = 2.0
+EXTEND_S = 30.0
 
 
 class Storage:
@@ -54,6 +55,7 @@ class Storage:
                     log.warning("database.away", reason=str(error))
                     said = True
                 notify.status("waiting for the database")
+                notify.extend_timeout(EXTEND_S)
                 await asyncio.sleep(RETRY_S)
             else:
                 break
