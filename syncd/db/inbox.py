@@ -59,14 +59,17 @@ select channel_id, digest from fresh
 
 
 async def store_fresh(
-    conn: Connection, events: Sequence[NewEvent], now: datetime
+    conn: Connection, events: Sequence[NewEvent], now: datetime, *, stored_before: int = 0
 ) -> set[tuple[int, bytes]]:
     """Store events once each; gives channel and digest of the new ones.
 
     Safe to repeat after an unclear commit. Two of these at once take their locks in one order.
+    `stored_before`: roughly how many rows the caller has stored so far.
     """
+    # a plan made while a partition had one page reads it whole, and is kept until the next analyze,
+    # a minute away: with every doubling of what we stored, another text has another plan made
     rows = await conn.fetch(
-        STORE,
+        f"{STORE}-- {stored_before.bit_length()}",
         [e.channel_id for e in events],
         [e.digest for e in events],
         [e.topic for e in events],

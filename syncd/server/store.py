@@ -96,6 +96,7 @@ class GroupedStore:
         self._patience: asyncio.TimerHandle | None = None
         self._mended_at = float("-inf")
         self._refused_said_at = float("-inf")
+        self._stored = 0
         self.away = False
 
     async def put(self, event: NewEvent) -> Ack:
@@ -221,7 +222,7 @@ class GroupedStore:
 
     async def _store_once(self, events: Sequence[NewEvent]) -> set[tuple[int, bytes]]:
         async with self._db.statement("door_store") as conn:
-            return await inbox.store_fresh(conn, events, self._clock())
+            return await inbox.store_fresh(conn, events, self._clock(), stored_before=self._stored)
 
     def _acknowledge(self, group: Sequence[_Waiting], fresh: set[tuple[int, bytes]]) -> None:
         if self.away:
@@ -237,6 +238,7 @@ class GroupedStore:
                 waiting.answer(Ack.NEW if name in left else Ack.DUPLICATE)
                 left.discard(name)  # of equals in one group the first is the new one
         if fresh:
+            self._stored += len(fresh)
             self._on_stored()
 
     async def _mend(self) -> bool:
