@@ -92,7 +92,9 @@ async def check_ledger(dsn: str, stores: Mapping[str, Standin], tally: Tally) ->
                     missing.append((name, said.topic))
         assert missing == []
         assert await owner.fetch("select * from inbox_parked") == []
-        twice = "select cause from movement group by item_id, warehouse_id, cause having count(*) > 1"
+        twice = (
+            "select cause from movement group by item_id, warehouse_id, cause having count(*) > 1"
+        )
         assert await owner.fetch(twice) == []
         sums = """
             select v.item_id from level v left join movement m using (item_id, warehouse_id)
@@ -116,7 +118,9 @@ async def check_no_secrets(dsn: str, process: Process) -> None:
         ]
     finally:
         await owner.close()
-    bodies = [(await process.get(path))[1] for path in ("/metrics", "/health/live", "/health/ready")]
+    bodies = [
+        (await process.get(path))[1] for path in ("/metrics", "/health/live", "/health/ready")
+    ]
     secrets = canaries(process)
     assert len(secrets) >= 3
     assert found_in(secrets, process.log.read_text(), *told, *bodies) == []
