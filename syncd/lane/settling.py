@@ -42,7 +42,7 @@ class Settling:
             if not locked:
                 return
             settled = [
-                self._settled(row, result, locked[row.listing_id][1], booking.now)
+                self._settled(row, result, locked[row.listing_id], booking.now)
                 for row, result in zip(rows, results, strict=True)
             ]
             await outbox.settle(conn, rows[0].attempt_id, settled)
@@ -55,9 +55,10 @@ class Settling:
         self._measure(rows, results)
 
     def _settled(
-        self, row: OpenRow, result: RowResult, shown: int | None, now: datetime
+        self, row: OpenRow, result: RowResult, locked: tuple[bool, int | None], now: datetime
     ) -> Settled:
-        """What a shelf shows after its row ended so."""
+        """What a shelf shows after its row ended so; `locked` as `outbox.lock_attempt` gives it."""
+        undisturbed, shown = locked
         if result.outcome is Outcome.APPLIED:
             value = row.to_quantity
             if row.op == WriteOp.DELTA and shown is not None and row.from_quantity is not None:
@@ -65,8 +66,9 @@ class Settling:
             # where levels are the truth only the platform's own stamps are ever compared
             stamp = result.at or (now if self._blind else None)
             return Settled(row.listing_id, shown=value, shown_at=stamp, changed=True)
-        if result.outcome is Outcome.UNNAMED and self._blind:
-            # a partly applied batch does not say which rows it took
+        if self._blind and (result.outcome is Outcome.UNNAMED or not undisturbed):
+            # a partly applied batch does not say which rows it took; and a sale booked during a
+            # write that failed lowered the shelf by itself, which nobody noted
             return Settled(row.listing_id, shown=None, shown_at=None, changed=True)
         return Settled(row.listing_id, stale=result.outcome is Outcome.STALE)
 
@@ -173,11 +175,14 @@ class Settling:
 
     async def not_sent(self, rows: Sequence[OpenRow], lease_gen: int) -> None:
         """The write certainly was not applied: its rows stay owed and its shelves as they were."""
-        async with self._core.booking("settle_not_sent") as (conn, _):
-            if await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen):
-                await outbox.settle(
-                    conn, rows[0].attempt_id, [Settled(row.listing_id) for row in rows]
-                )
+        async with self._core.booking("settle_not_sent") as (conn, booking):
+            locked = await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen)
+            if locked:
+                dropped = RowResult(Outcome.NOT_APPLIED)
+                settled = [
+                    self._settled(row, dropped, locked[row.listing_id], booking.now) for row in rows
+                ]
+                await outbox.settle(conn, rows[0].attempt_id, settled)
 
     async def journal_unclear(self, rows: Sequence[OpenRow], reason: str) -> None:
         """Tell, once per attempt, that nobody knows whether it was applied."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from random import Random
@@ -22,6 +23,7 @@ from syncd.db.pool import Database
 from syncd.intake import Intake
 from syncd.lane import Lane
 from syncd.reconcile import Sweeper, SweepPlan
+from syncd.stock.model import Truth
 from syncd.stock.rulebook import Rulebook
 from syncd.telemetry.metrics import Metrics
 
@@ -112,11 +114,18 @@ class Town:
             plan = SweepPlan(timedelta(minutes=15), timedelta(minutes=10), "https://town.example")
             self.sweepers[rules.name] = Sweeper(self.core, channel, plan)
 
+    async def close(self) -> None:
+        """Forget the stores, and with them what may still land."""
+        for store in self.stores.values():
+            await store.stop()
+
     async def start_lane(self, name: str) -> None:
         """A (new) lane takes the channel over, as after a restart."""
         lane = Lane(self.core, self.channel(name))
         async with self.db.transaction("take") as conn:
-            lane.writing.lease_gen = await outbox.take_lane(conn, self.channel(name).id)
+            lane.writing.lease_gen = await outbox.take_lane(
+                conn, self.channel(name).id, self.clock()
+            )
         self.lanes[name] = lane
 
     def channel(self, name: str) -> Channel:
@@ -166,6 +175,42 @@ class Town:
             if not busy:
                 return
         raise AssertionError("the town does not come to rest")
+
+    async def book(self) -> None:
+        """Book what was sent, and what the readings it asks for show where levels are the truth."""
+        for _ in range(3):
+            await self.knock()
+            while await self.intake.step():
+                pass
+            for channel in self.core.channels.values():
+                if channel.rules.truth is Truth.LEVELS:
+                    await self.lanes[channel.name].reading.read_wished(lambda: None)
+
+    @contextmanager
+    def before_write(self, name: str, happen: Callable[[], Awaitable[None]]) -> Iterator[None]:
+        """Inside, something happens once, just before the store does what a write asks."""
+        store = self.stores[name]
+        serve, pending = store.serve, [happen]
+
+        async def serving(token: str, work: Callable[[], Any], *, writes: bool) -> Any:
+            if writes and pending:
+                await pending.pop()()
+            return await serve(token, work, writes=writes)
+
+        store.serve = serving  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            store.serve = serve  # type: ignore[method-assign]
+        assert not pending, "nothing was written"
+
+    async def ask(
+        self, kind: str, channel: str | None = None, skus: Sequence[str] | None = None
+    ) -> None:
+        """A person asks for something, and it is carried out."""
+        async with self.db.transaction("ask") as conn:
+            await bookmark.ask(conn, kind, channel, skus, self.clock())
+        assert await self.bulk.step()
 
     async def step(self, lane: Lane) -> int:
         """Do each kind of work of a lane once; gives how many did something."""
