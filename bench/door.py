@@ -31,8 +31,8 @@ from syncd.server import Address, Door, DoorChannel, GroupedStore
 from syncd.telemetry.metrics import Metrics
 from tests.postgres import Cluster
 
-SECONDS = 6.0
-ROUNDS = 3
+SECONDS = 4.0
+ROUNDS = 5
 CONNECTIONS = 32
 OFFERED_RATE = 500
 SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "2GB"}
@@ -149,7 +149,9 @@ def run() -> list[Row]:
     finally:
         cluster.remove()
     raw_rate, rate = median(raw, "rate"), median(real, "rate")
-    ratio, p99_ms = rate / raw_rate, median(real, "p99_ms")
+    # of neighbouring rounds, so that a machine busy with something else hurts both sides
+    pairs = sorted(one["rate"] / other["rate"] for one, other in zip(real, raw, strict=True))
+    ratio, p99_ms = pairs[len(pairs) // 2], median(real, "p99_ms")
     offered_ms = offered["p99_ms"]
     raw_words = f"{raw_rate:.0f}/s, p99 {median(raw, 'p99_ms'):.1f} ms"
     return [
