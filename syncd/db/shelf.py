@@ -113,7 +113,9 @@ from unnest($1::bigint[], $5::timestamptz[]) as g(listing_id, received_at)
 join listing l on l.id = g.listing_id and l.gone_at is null
 order by g.listing_id
 on conflict (listing_id) do update set
-    wish = nextval('turn'), not_before = least(look.not_before, excluded.not_before),
+    wish = nextval('turn'),
+    not_before = case when look.wish <= $6 then excluded.not_before
+                      else least(look.not_before, excluded.not_before) end,
     received_at = least(look.received_at, excluded.received_at), expected = null
 """
 
@@ -126,8 +128,12 @@ async def wish(
     *,
     not_before: datetime | None = None,
     received_at: Sequence[datetime | None] | None = None,
+    asked_turn: int = 0,
 ) -> None:
-    """These listings are to be read (not before then); `received_at`: when the hint came."""
+    """These listings are to be read (not before then); `received_at`: when the hint came.
+
+    A wish that was made before `asked_turn` has had its reading: it does not hasten this one.
+    """
     await conn.execute(
         WISH,
         listing_ids,
@@ -135,6 +141,7 @@ async def wish(
         now,
         not_before or now,
         received_at or [None] * len(listing_ids),
+        asked_turn,
     )
 
 

@@ -5,7 +5,7 @@ One conversation per listing: a reading counts only if its listing's turn is the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -37,11 +37,8 @@ async def book_readings(
     conn: Connection, booking: Booking, found: Sequence[Found], asked_turn: int, asked_at: datetime
 ) -> set[int]:
     """Book what these listings showed when asked at that turn; gives those that must be asked again."""
-    usable = {f.listing_id: f for f in found if abs(f.quantity) <= QUANTITY_LIMIT}
-    for reading in found:
-        if reading.listing_id not in usable:
-            booking.skip(Line("skipped", "", None, reading.listing_id, reason="out_of_bounds"))
-    rows = await shelf.lock(conn, sorted(usable), [])
+    rows = await shelf.lock(conn, sorted({f.listing_id for f in found}), [])
+    usable = _bounded(booking, rows, found)
     meanings = {
         row.listing_id: meaning(
             ShelfNow(row.shown, row.shown_at, row.turn, row.attempt_open, row.lag_asks),
@@ -58,22 +55,46 @@ async def book_readings(
         for row in after
         if meanings.get(row.listing_id) in (Meaning.BASELINE, Meaning.DIFFERS)
     ]
-    movements, received = await _movements(conn, booking, rows, usable, meanings, asked_at)
-    if changes:
-        await shelf.change(conn, changes)
-    if movements:
-        for now in await ledger.book(conn, movements, booking.now):
-            below = min(now.quantity, 0) - min(now.quantity - now.delta, 0)
-            if below < 0 and movements[0].channel_id is not None:
-                booking.oversold[movements[0].channel_id] -= below
-        for movement in movements:
-            booking.movements[movement.channel_id, movement.kind] += 1
-    await _ask_again(conn, booking, meanings)
     # read after the locks: nobody else moves these levels until we are done
     keys = sorted(_keys_to_owe(rows, meanings))
     levels = {(v.item_id, v.warehouse_id): v.quantity for v in await ledger.levels(conn, keys)}
+    differing = [r for r in rows if meanings.get(r.listing_id) is Meaning.DIFFERS]
+    movements, received = await _movements(conn, booking, differing, usable, levels, asked_at)
+    if changes:
+        await shelf.change(conn, changes)
+    if movements:
+        levels |= await _book(conn, booking, movements)
+    await _ask_again(conn, booking, rows, usable, meanings, asked_turn)
     await owe_deliveries(conn, booking, _to_owe(after, meanings, movements), levels, received)
     return {i for i, said in meanings.items() if said in (Meaning.DROPPED, Meaning.LAGGING)}
+
+
+def _bounded(booking: Booking, rows: Sequence[Shelf], found: Sequence[Found]) -> dict[int, Found]:
+    """Readings by listing, without those whose number or difference cannot be booked."""
+    shown = {row.listing_id: row.shown or 0 for row in rows}
+    usable: dict[int, Found] = {}
+    for reading in found:
+        moved = reading.quantity - shown.get(reading.listing_id, 0)
+        if max(abs(reading.quantity), abs(moved)) <= QUANTITY_LIMIT:
+            usable[reading.listing_id] = reading
+        else:
+            booking.skip(Line("skipped", "", None, reading.listing_id, reason="out_of_bounds"))
+    return usable
+
+
+async def _book(
+    conn: Connection, booking: Booking, movements: Sequence[Movement]
+) -> dict[tuple[int, int], int]:
+    """Book differences; gives the levels they made."""
+    levels = {}
+    for now in await ledger.book(conn, movements, booking.now):
+        levels[now.item_id, now.warehouse_id] = now.quantity
+        below = min(now.quantity, 0) - min(now.quantity - now.delta, 0)
+        if below < 0 and movements[0].channel_id is not None:
+            booking.oversold[movements[0].channel_id] -= below
+    for movement in movements:
+        booking.movements[movement.channel_id, movement.kind] += 1
+    return levels
 
 
 def _after(
@@ -96,13 +117,15 @@ def _after(
 async def _movements(
     conn: Connection,
     booking: Booking,
-    rows: Sequence[Shelf],
+    differing: Sequence[Shelf],
     found: dict[int, Found],
-    meanings: dict[int, Meaning],
+    levels: Mapping[tuple[int, int], int],
     asked_at: datetime,
 ) -> tuple[list[Movement], dict[tuple[int, int], datetime | None]]:
-    """Differences of `levels` shelves become movements; those of `orders` shelves are journalled."""
-    differing = [r for r in rows if meanings.get(r.listing_id) is Meaning.DIFFERS]
+    """Differences of `levels` shelves become movements; those of `orders` shelves are journalled.
+
+    An item that was never counted there has no level that a difference could move.
+    """
     movements: list[Movement] = []
     received: dict[tuple[int, int], datetime | None] = {}
     levels_ids = [r.listing_id for r in differing if _truth(booking, r) is Truth.LEVELS]
@@ -125,7 +148,12 @@ async def _movements(
                     "the shelf is not what its orders and our writes explain",
                 )
             )
-        elif truth is Truth.LEVELS and row.item_id is not None and row.warehouse_id is not None:
+        elif (
+            truth is Truth.LEVELS
+            and row.item_id is not None
+            and row.warehouse_id is not None
+            and (row.item_id, row.warehouse_id) in levels
+        ):
             delta = reading.quantity - row.shown
             kind, note = _explained(delta, notes.get(row.listing_id, []))
             movements.append(_movement(booking, row, reading, delta, kind, note, asked_at))
@@ -136,6 +164,12 @@ async def _movements(
 def _truth(booking: Booking, row: Shelf) -> Truth:
     rules = booking.rules.channels.get(row.channel_id)
     return rules.truth if rules else Truth.NONE
+
+
+def _dear(booking: Booking, row: Shelf) -> bool:
+    """One call reads one listing there: a whole page would cost minutes of the channel's budget."""
+    rules = booking.rules.channels.get(row.channel_id)
+    return rules is not None and rules.reads_one_by_one
 
 
 def _drift_cause(truth: Truth) -> str:
@@ -187,15 +221,35 @@ def _movement(
     )
 
 
-async def _ask_again(conn: Connection, booking: Booking, meanings: dict[int, Meaning]) -> None:
-    dropped = [i for i, said in meanings.items() if said is Meaning.DROPPED]
+async def _ask_again(
+    conn: Connection,
+    booking: Booking,
+    rows: Sequence[Shelf],
+    found: dict[int, Found],
+    meanings: dict[int, Meaning],
+    asked_turn: int,
+) -> None:
+    """What said nothing is read again; a row of a sweep by the next sweep where one reading is dear."""
+    dropped = [
+        row.listing_id
+        for row in rows
+        if meanings.get(row.listing_id) is Meaning.DROPPED
+        and not (found[row.listing_id].unannounced and _dear(booking, row))
+    ]
     lagging = [i for i, said in meanings.items() if said is Meaning.LAGGING]
     if dropped:
         await shelf.wish(conn, sorted(dropped), "overlapped", booking.now)
     if lagging:
         await shelf.count_lag(conn, lagging)
         later = booking.now + LAG_WAIT
-        await shelf.wish(conn, sorted(lagging), "lagging", booking.now, not_before=later)
+        await shelf.wish(
+            conn,
+            sorted(lagging),
+            "lagging",
+            booking.now,
+            not_before=later,
+            asked_turn=asked_turn,
+        )
 
 
 def _keys_to_owe(rows: Sequence[Shelf], meanings: dict[int, Meaning]) -> set[tuple[int, int]]:

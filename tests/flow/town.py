@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from multidict import CIMultiDict
@@ -17,7 +18,7 @@ from syncd.config import Settings
 from syncd.connectors import memory
 from syncd.connectors.memory import MemoryStore
 from syncd.corridor import Channel, Core
-from syncd.db import bookmark, catalog, inbox, ledger, outbox
+from syncd.db import bookmark, catalog, inbox, ledger, outbox, shelf
 from syncd.db.inbox import NewEvent
 from syncd.db.pool import Database
 from syncd.intake import Intake
@@ -28,6 +29,8 @@ from syncd.stock.rulebook import Rulebook
 from syncd.telemetry.metrics import Metrics
 
 ROUNDS = 200
+
+Happening = Callable[[], Awaitable[None]]
 
 LEVELS: Mapping[str, Any] = {"truth": "levels", "write": "cas", "key_lifetime_s": 72000.0}
 ORDERS: Mapping[str, Any] = {"truth": "orders", "write": "absolute", "edits": ["overwrite"]}
@@ -77,11 +80,11 @@ class Town:
         self._sent[name] = 0
         return store
 
-    def parsed(self) -> Settings:
+    def parsed(self, warehouses: Mapping[str, Any]) -> Settings:
         source = next(iter(self.stores))
         return Settings.model_validate(
             {
-                "warehouses": {"main": {"source": source}},
+                "warehouses": {"main": {"source": source}, **warehouses},
                 "channels": {
                     name: {
                         "platform": "memory",
@@ -94,15 +97,17 @@ class Town:
             }
         )
 
-    async def open(self) -> None:
-        """Bring rulebook, channels, lanes and sweepers into being."""
-        settings = self.parsed()
+    async def open(self, warehouses: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Bring rulebook, channels, lanes and sweepers into being; `warehouses` besides main."""
+        settings = self.parsed(warehouses)
         assert problems_in(settings) == []
         async with self.db.transaction("open") as conn:
             await bookmark.ensure_partitions(conn, self.clock().date())
             ids = {name: await catalog.enter_channel(conn, name, "memory") for name in self.stores}
-            main = await catalog.enter_warehouse(conn, "main")
-        self.core.rulebook = rulebook_of(settings, ids, {"main": main})
+            places = {
+                name: await catalog.enter_warehouse(conn, name) for name in settings.warehouses
+            }
+        self.core.rulebook = rulebook_of(settings, ids, places)
         for rules in self.core.rulebook.channels.values():
             channel = make_channel(
                 rules, settings.channels[rules.name], self.core.metrics, self.clock
@@ -176,33 +181,69 @@ class Town:
                 return
         raise AssertionError("the town does not come to rest")
 
+    async def book_orders(self) -> None:
+        """Book what was sent, and read nothing."""
+        await self.knock()
+        while await self.intake.step():
+            pass
+
     async def book(self) -> None:
         """Book what was sent, and what the readings it asks for show where levels are the truth."""
         for _ in range(3):
-            await self.knock()
-            while await self.intake.step():
-                pass
+            await self.book_orders()
             for channel in self.core.channels.values():
                 if channel.rules.truth is Truth.LEVELS:
                     await self.lanes[channel.name].reading.read_wished(lambda: None)
 
+    async def look(self, name: str, sku: str) -> None:
+        """Somebody wishes that a listing is read."""
+        async with self.db.transaction("look") as conn:
+            found = await conn.fetch(
+                "select id from listing where channel_id = $1 and sku = $2",
+                self.channel(name).id,
+                sku,
+            )
+            await shelf.wish(conn, [row[0] for row in found], "asked", self.clock())
+
     @contextmanager
-    def before_write(self, name: str, happen: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    def before_write(self, name: str, happen: Happening) -> Iterator[None]:
         """Inside, something happens once, just before the store does what a write asks."""
-        store = self.stores[name]
-        serve, pending = store.serve, [happen]
+        store, pending = self.stores[name], [happen]
+        serve = store.serve
 
         async def serving(token: str, work: Callable[[], Any], *, writes: bool) -> Any:
             if writes and pending:
                 await pending.pop()()
             return await serve(token, work, writes=writes)
 
+        with self._served(store, serving):
+            yield
+        assert not pending, "nothing was written"
+
+    @contextmanager
+    def after_reading(self, name: str, happen: Happening) -> Iterator[None]:
+        """Inside, something happens once, between what a store answers to a reading and its arrival."""
+        store, pending = self.stores[name], [happen]
+        serve = store.serve
+
+        async def serving(token: str, work: Callable[[], Any], *, writes: bool) -> Any:
+            answer = await serve(token, work, writes=writes)
+            if not writes and pending:
+                await pending.pop()()
+            return answer
+
+        with self._served(store, serving):
+            yield
+        assert not pending, "nothing was read"
+
+    @contextmanager
+    def _served(self, store: MemoryStore, serving: Callable[..., Any]) -> Iterator[None]:
+        serve = store.serve
         store.serve = serving  # type: ignore[method-assign]
         try:
             yield
         finally:
             store.serve = serve  # type: ignore[method-assign]
-        assert not pending, "nothing was written"
 
     async def ask(
         self, kind: str, channel: str | None = None, skus: Sequence[str] | None = None
