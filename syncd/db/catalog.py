@@ -193,8 +193,9 @@ with given as (
                     else excluded.skip end
     returning id
 )
-insert into shelf (listing_id) select id from entered order by id on conflict do nothing
+insert into shelf (listing_id, turn) select id, 0 from entered order by id on conflict do nothing
 """
+# turn 0: nothing was written to a listing nobody knew, so the page that brought it may be believed
 
 
 async def enter_listings(conn: Connection, channel_id: int, listings: Sequence[NewListing]) -> None:

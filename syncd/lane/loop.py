@@ -57,6 +57,7 @@ class Lane:
                 except DatabaseAway:
                     wait_s = AWAY_S
                 self._quiet = not await rung(self._bell, wait_s) and self._quiet
+            await self._end_jobs()
         finally:
             for job in self._jobs:
                 job.cancel()
@@ -66,6 +67,9 @@ class Lane:
         """Claim nothing more and let what is under way end."""
         self._stopping = True
         self._bell.set()
+        await self._end_jobs()
+
+    async def _end_jobs(self) -> None:
         while self._jobs:
             await asyncio.gather(*self._jobs, return_exceptions=True)
 
@@ -110,9 +114,13 @@ class Lane:
         return min(POLL_S, max((due.next_at - now).total_seconds(), 0.005))
 
     def _start(self, kind: str, job: Callable[[Callable[[], None]], Awaitable[bool]]) -> None:
-        """Start a job of this kind unless one is still choosing its work or the lane is full."""
+        """Start a job of this kind unless one is still choosing its work or the lane is full.
+
+        A job that waits for its budget is in nobody's way: among those the budget itself decides,
+        so that a backlog of readings never keeps a write from queueing before them.
+        """
         workers = self._channel.connector.capabilities.workers
-        if kind in self._choosing or len(self._jobs) > workers:
+        if kind in self._choosing or len(self._jobs) - len(self._choosing) > workers:
             return
         self._choosing.add(kind)
         task = asyncio.create_task(self._run_job(kind, job), name=f"{self._channel.name}.{kind}")
