@@ -190,6 +190,7 @@ class Sweeper:
                 f"the catalogue lacks {len(missing)} of {known} listings: not believed"
             )
         async with self._core.booking("vanished") as (conn, booking):
+            await shelf.lock(conn, list(missing), [])
             await shelf.wish(conn, list(missing), "vanished", booking.now)
             booking.lanes.add(self._channel.id)
         return len(missing)

@@ -51,6 +51,7 @@ WISH_ORDERS = """
 insert into order_look (channel_id, order_id, not_before)
 select distinct g.channel_id, g.order_id, $3::timestamptz
 from unnest($1::int[], $2::text[]) as g(channel_id, order_id)
+order by g.channel_id, g.order_id
 on conflict (channel_id, order_id) do update set wish = nextval('turn'), tries = 0,
     not_before = excluded.not_before
 """

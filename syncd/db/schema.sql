@@ -8,8 +8,7 @@ create table annotation (
     kind text not null,
     units bigint not null,
     at timestamp with time zone not null,
-    constraint annotation_pkey PRIMARY KEY (id),
-    constraint annotation_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
+    constraint annotation_pkey PRIMARY KEY (id)
 );
 CREATE INDEX annotation_by_listing ON public.annotation USING btree (listing_id);
 comment on table annotation is 'Where levels are the truth, orders only explain: signed units an order moved and no reading has booked yet.';
@@ -195,7 +194,6 @@ create table movement (
     recorded_at timestamp with time zone not null,
     constraint movement_pkey PRIMARY KEY (id),
     constraint movement_item_id_warehouse_id_cause_key UNIQUE (item_id, warehouse_id, cause),
-    constraint movement_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
     constraint movement_delta_check CHECK (((delta >= '-1000000000'::integer) AND (delta <= 1000000000))),
     constraint movement_kind_check CHECK ((kind = ANY (ARRAY['sale'::text, 'cancellation'::text, 'refund'::text, 'restock'::text, 'receipt'::text, 'pick'::text, 'adjustment'::text, 'stocktake'::text, 'transfer'::text, 'seed'::text, 'edit'::text, 'correction'::text])))
 ) with (autovacuum_vacuum_insert_scale_factor=0.05);
@@ -257,8 +255,7 @@ create table sales_order (
     version bigint not null,
     digest bytea not null,
     terminal boolean not null,
-    constraint sales_order_pkey PRIMARY KEY (channel_id, order_id),
-    constraint sales_order_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id)
+    constraint sales_order_pkey PRIMARY KEY (channel_id, order_id)
 ) with (fillfactor=80);
 comment on table sales_order is 'The newest state of an order that was booked; terminal states are absorbing.';
 

@@ -45,7 +45,12 @@ where s.listing_id in (
     union
     select b.id
     from listing a join listing b on b.item_id = a.item_id and b.warehouse_id = a.warehouse_id
-    where a.id = any($1::bigint[])
+    where a.id = any($1::bigint[]) and a.channel_id = any($4::int[])
+    union
+    select l.id
+    from unnest($5::int[], $6::text[], $7::text[]) as g(channel_id, location, remote)
+    join listing l on l.channel_id = g.channel_id and l.remote = g.remote
+        and (g.location = '' or l.location = g.location)
 )
 order by s.listing_id
 for no key update of s
@@ -53,10 +58,28 @@ for no key update of s
 
 
 async def lock(
-    conn: Connection, listing_ids: Sequence[int], levels: Sequence[tuple[int, int]]
+    conn: Connection,
+    listing_ids: Sequence[int],
+    levels: Sequence[tuple[int, int]],
+    *,
+    moving: Sequence[int] = (),
+    hinted: Sequence[tuple[int, str, str]] = (),
 ) -> list[Shelf]:
-    """Lock these listings and every listing of the items they show, and of (item, warehouse) given."""
-    rows = await conn.fetch(LOCK, listing_ids, [x[0] for x in levels], [x[1] for x in levels])
+    """Lock these listings, all of the (item, warehouse) pairs given, and those named by hints.
+
+    `moving`: channels whose readings move levels; with a listing of theirs go all of its item.
+    Once in a transaction, before its first look: two of these in a row would lock out of order.
+    """
+    rows = await conn.fetch(
+        LOCK,
+        listing_ids,
+        [x[0] for x in levels],
+        [x[1] for x in levels],
+        moving,
+        [x[0] for x in hinted],
+        [x[1] for x in hinted],
+        [x[2] for x in hinted],
+    )
     return [Shelf(*row) for row in rows]
 
 

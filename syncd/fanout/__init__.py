@@ -9,7 +9,7 @@ from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.facts import book
 from syncd.fanout.listings import CataloguePage, enter_page
 from syncd.fanout.owing import owe_again
-from syncd.fanout.readings import Found, book_readings
+from syncd.fanout.readings import Found, book_readings, lock_readings
 
 __all__ = [
     "Booking",
@@ -19,5 +19,6 @@ __all__ = [
     "book",
     "book_readings",
     "enter_page",
+    "lock_readings",
     "owe_again",
 ]

@@ -41,6 +41,8 @@ class Booking:
     drift: Counter[tuple[int, str]] = field(default_factory=Counter)
     oversold: Counter[int] = field(default_factory=Counter)
     """Units below zero, by the channel whose movement went there."""
+    unclear: list[tuple[int, str]] = field(default_factory=list)
+    """Orders (channel, order) whose state has to be fetched, since two were heard of one version."""
     linked: list[int] = field(default_factory=list)
     """Listings that waited for an item and were just linked to it: owe them after the commit."""
     suspense: Counter[tuple[int, str]] = field(default_factory=Counter)

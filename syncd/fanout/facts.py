@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from syncd.db import bookmark, catalog, shelf
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
 from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.listings import CataloguePage, enter_page
-from syncd.fanout.orders import book_orders
+from syncd.fanout.orders import book_steps, levels_of, listings_of, take_orders
 from syncd.stock.model import (
     ChannelGone,
     ItemGone,
     ItemSeen,
     LevelSeen,
+    ListingSeen,
     OrderHint,
     OrderSeen,
     OrderUnreadable,
@@ -25,6 +26,9 @@ from syncd.stock.model import (
 
 Hint = tuple[int, str, str, int | None, datetime | None]
 
+AMBIGUOUS_WAIT = timedelta(seconds=2)
+"""Two states under one version: fetched again after the platform's second has passed."""
+
 PATIENCE_S = 5.0
 """Where one reading costs one call, a hint waits so long for the order or answer that explains it."""
 
@@ -33,13 +37,22 @@ async def book(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> No
     """Book facts of any kinds and channels in one go; the order among them does not matter."""
     await _news_of_items(conn, booking, heard)
     orders = [h for h in heard if isinstance(h.fact, OrderSeen)]
-    if orders:
-        await book_orders(conn, booking, orders)
-    await _hints(conn, booking, heard)
+    steps = await take_orders(conn, booking, orders) if orders else []
+    hints = _merged_hints(booking, heard)
+    if steps or hints:
+        # every shelf at once and in order, before any level, delivery or look of it is touched
+        rows = await shelf.lock(conn, listings_of(steps), levels_of(steps), hinted=list(hints))
+        if steps:
+            await book_steps(conn, booking, steps, rows)
+        if hints:
+            await _hint(conn, booking, list(hints.values()))
     fetch = [(h.channel_id, h.fact.order) for h in heard if isinstance(h.fact, OrderHint)]
     if fetch:
         await bookmark.wish_orders(conn, fetch, booking.now)
         booking.lanes.update(channel for channel, _ in fetch)
+    if booking.unclear:
+        await bookmark.wish_orders(conn, booking.unclear, booking.now + AMBIGUOUS_WAIT)
+        booking.lanes.update(channel for channel, _ in booking.unclear)
     for one in heard:
         if isinstance(one.fact, ChannelGone):
             booking.closed[one.channel_id] = one.fact.reason
@@ -53,23 +66,31 @@ async def book(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> No
 
 
 async def _news_of_items(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:
+    """Listings told of in a row are entered together, a page for each channel."""
+    seen: dict[int, list[ListingSeen]] = {}
     for one in heard:
-        rules = booking.rules.channels.get(one.channel_id)
-        if rules is None:
+        if one.channel_id not in booking.rules.channels:
             continue
         if isinstance(one.fact, ItemSeen):
-            page = CataloguePage(rules, one.fact.listings)
-            await enter_page(conn, booking, page)
+            seen.setdefault(one.channel_id, []).extend(one.fact.listings)
         elif isinstance(one.fact, ItemGone):
+            await _enter(conn, booking, seen)
             gone = await catalog.mark_gone(
                 conn, one.channel_id, one.fact.remotes, one.fact.group, booking.now
             )
             for listing_id, sku in gone:
                 booking.journal.append(Line("gone", sku, one.channel_id, listing_id))
+    await _enter(conn, booking, seen)
 
 
-async def _hints(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:
-    """Level messages become looks, one per listing however many there are."""
+async def _enter(conn: Connection, booking: Booking, seen: dict[int, list[ListingSeen]]) -> None:
+    for channel_id in sorted(seen):
+        rows = seen.pop(channel_id)
+        await enter_page(conn, booking, CataloguePage(booking.rules.channels[channel_id], rows))
+
+
+def _merged_hints(booking: Booking, heard: Sequence[Heard]) -> dict[tuple[int, str, str], Hint]:
+    """One hint per listing named, however many messages there are."""
     merged: dict[tuple[int, str, str], Hint] = {}
     for one in heard:
         fact, rules = one.fact, booking.rules.channels.get(one.channel_id)
@@ -84,15 +105,18 @@ async def _hints(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> 
                 merged[key] = (*merged[key][:3], quantity, merged[key][4])
             else:
                 merged[key] = (*key, fact.quantity, one.received_at)
-    if not merged:
-        return
+    return merged
+
+
+async def _hint(conn: Connection, booking: Booking, hints: Sequence[Hint]) -> None:
+    """Level messages become looks at the listings, whose shelves are locked."""
     patience_s = [
         PATIENCE_S if booking.rules.channels[channel].reads_one_by_one else 0.0
-        for channel, _, _ in merged
+        for channel, *_ in hints
     ]
-    done = await shelf.hint(conn, list(merged.values()), booking.now, patience_s)
+    done = await shelf.hint(conn, hints, booking.now, patience_s)
     booking.lanes.update(done.channels)
-    any_channel = next(iter(merged))[0]
+    any_channel = hints[0][0]
     booking.outcomes[any_channel, "echo"] += done.echoes
     if done.unknown:
         booking.outcomes[any_channel, "unknown_listing"] += done.unknown

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from syncd.db import bookmark, catalog, ledger, shelf
+from syncd.db import catalog, ledger, shelf
 from syncd.db.catalog import LineFound, LineWanted
 from syncd.db.journal import Line
 from syncd.db.ledger import LineRow, Movement, OrderNew
@@ -34,9 +34,6 @@ from syncd.stock.rulebook import ChannelRules
 FRESH_ORDER = timedelta(hours=1)
 """An order first heard of longer than this after it was placed explains no level that moves now."""
 
-AMBIGUOUS_WAIT = timedelta(seconds=2)
-"""Two states under one version: fetched again after the platform's second has passed."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Order:
@@ -46,7 +43,7 @@ class _Order:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class Step:
     """One line of an accepted order with what it does."""
 
     order: _Order
@@ -57,18 +54,44 @@ class _Step:
     taken_more: int
 
 
-async def book_orders(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:
-    """Book the newest state of every order heard; older and repeated states do nothing."""
+async def take_orders(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> list[Step]:
+    """Store the newest state of every order heard; gives what its lines do to shelves and levels.
+
+    Older and repeated states do nothing. No shelf is locked yet: `listings_of` and `levels_of` name
+    those that must be, all at once, before `book_steps`.
+    """
     orders = await _accepted(conn, booking, _newest_states(booking, heard))
     if not orders:
-        return
+        return []
     steps = await _steps(conn, booking, orders)
     await ledger.keep_lines(conn, _changed_rows(steps))
-    await _explain_levels(conn, booking, steps)
-    moving = [s for s in steps if s.order.rules.truth is Truth.ORDERS and (s.delta or s.taken_more)]
+    return [s for s in steps if s.delta or s.taken_more]
+
+
+def listings_of(steps: Sequence[Step]) -> list[int]:
+    """The listings whose own shelves these steps moved."""
+    return sorted({s.found.listing_id for s in steps if s.found.listing_id is not None})
+
+
+def levels_of(steps: Sequence[Step]) -> list[tuple[int, int]]:
+    """The (item, warehouse) pairs whose levels these steps move."""
+    return sorted(
+        {
+            (s.found.item_id, s.found.warehouse_id)
+            for s in steps
+            if s.delta and s.found.item_id is not None and s.found.warehouse_id is not None
+        }
+    )
+
+
+async def book_steps(
+    conn: Connection, booking: Booking, steps: Sequence[Step], rows: Sequence[Shelf]
+) -> None:
+    """Move levels and shelves by the steps of orders; `rows` are the shelves locked for them."""
+    moving = [s for s in steps if s.order.rules.truth is Truth.ORDERS]
     if moving:
-        rows = await shelf.lock(conn, _listing_ids(moving), _level_keys(moving))
         await _move_levels(conn, booking, moving, rows)
+    await _explain_levels(conn, booking, steps)
 
 
 def _newest_states(booking: Booking, heard: Sequence[Heard]) -> list[_Order]:
@@ -127,8 +150,7 @@ async def _accepted(
         await ledger.update_orders(
             conn, [replace(news[k], version=news[k].version - 1) for k in unclear]
         )
-        await bookmark.wish_orders(conn, unclear, booking.now + AMBIGUOUS_WAIT)
-        booking.lanes.update(channel for channel, _ in unclear)
+        booking.unclear += unclear
     return accepted
 
 
@@ -138,7 +160,7 @@ def _outcome(verdict: News) -> str:
 
 async def _steps(
     conn: Connection, booking: Booking, orders: Sequence[tuple[_Order, bool]]
-) -> list[_Step]:
+) -> list[Step]:
     """Every line of the orders with its effect: lines that vanished hold nothing now."""
     stored: dict[tuple[int, str], dict[tuple[str, str], LineRow]] = defaultdict(dict)
     known_orders = [(o.rules.id, o.seen.order) for o, fresh in orders if not fresh]
@@ -181,7 +203,7 @@ def _wanted(order: _Order, line: LineSeen) -> LineWanted:
 
 def _step(
     booking: Booking, order: _Order, line: LineSeen, found: LineFound, before: LineRow | None
-) -> _Step:
+) -> Step:
     rules, seen = order.rules, order.seen
     if before is not None and before.item_id is not None:
         # a line stays with the item it was booked on, whatever its listing is called now
@@ -221,7 +243,7 @@ def _step(
         done.state.booked,
         done.state.revision,
     )
-    return _Step(order, line, found, row, done.delta, 0 if inside else done.taken_more)
+    return Step(order, line, found, row, done.delta, 0 if inside else done.taken_more)
 
 
 def _skip_reason(found: LineFound) -> str:
@@ -232,27 +254,13 @@ def _skip_reason(found: LineFound) -> str:
     return "" if found.seeded_at is not None else "not_seeded"
 
 
-def _changed_rows(steps: Sequence[_Step]) -> list[LineRow]:
+def _changed_rows(steps: Sequence[Step]) -> list[LineRow]:
     """One row per line: an order that names a line twice keeps the last."""
     unique = {(r.channel_id, r.order_id, r.line_id, r.location): r for s in steps if (r := s.row)}
     return [unique[key] for key in sorted(unique)]
 
 
-def _listing_ids(steps: Sequence[_Step]) -> list[int]:
-    return sorted({s.found.listing_id for s in steps if s.found.listing_id is not None})
-
-
-def _level_keys(steps: Sequence[_Step]) -> list[tuple[int, int]]:
-    return sorted(
-        {
-            (s.found.item_id, s.found.warehouse_id)
-            for s in steps
-            if s.delta and s.found.item_id is not None and s.found.warehouse_id is not None
-        }
-    )
-
-
-async def _explain_levels(conn: Connection, booking: Booking, steps: Sequence[_Step]) -> None:
+async def _explain_levels(conn: Connection, booking: Booking, steps: Sequence[Step]) -> None:
     """Where levels are the truth an order is a hint to look, and explains what the look books."""
     notes = []
     looks: dict[int, datetime | None] = {}
@@ -272,7 +280,7 @@ async def _explain_levels(conn: Connection, booking: Booking, steps: Sequence[_S
 
 
 async def _move_levels(
-    conn: Connection, booking: Booking, steps: Sequence[_Step], rows: Sequence[Shelf]
+    conn: Connection, booking: Booking, steps: Sequence[Step], rows: Sequence[Shelf]
 ) -> None:
     movements = [_movement(step) for step in steps if step.delta]
     shelves, certain = _predict(steps, rows)
@@ -292,7 +300,7 @@ async def _move_levels(
     await owe_deliveries(conn, booking, shelves, levels, _received(steps), forced)
 
 
-def _movement(step: _Step) -> Movement:
+def _movement(step: Step) -> Movement:
     seen, rules = step.order.seen, step.order.rules
     assert step.found.item_id is not None
     assert step.found.warehouse_id is not None
@@ -310,7 +318,7 @@ def _movement(step: _Step) -> Movement:
     )
 
 
-def _predict(steps: Sequence[_Step], rows: Sequence[Shelf]) -> tuple[list[Shelf], dict[int, bool]]:
+def _predict(steps: Sequence[Step], rows: Sequence[Shelf]) -> tuple[list[Shelf], dict[int, bool]]:
     """Shelves after the orders' steps; and, for each that a step touched, whether it is certain."""
     shelves = {row.listing_id: row for row in rows}
     certain: dict[int, bool] = {}
@@ -344,7 +352,7 @@ async def _look_where_unsure(
     return frozenset(forced)
 
 
-def _received(steps: Sequence[_Step]) -> dict[tuple[int, int], datetime | None]:
+def _received(steps: Sequence[Step]) -> dict[tuple[int, int], datetime | None]:
     """When the oldest webhook behind each level's change was received."""
     found: dict[tuple[int, int], datetime | None] = {}
     for step in steps:
@@ -358,7 +366,7 @@ def _received(steps: Sequence[_Step]) -> dict[tuple[int, int], datetime | None]:
 
 
 def _count_oversold(
-    booking: Booking, steps: Sequence[_Step], item_id: int, quantity: int, delta: int
+    booking: Booking, steps: Sequence[Step], item_id: int, quantity: int, delta: int
 ) -> None:
     below = min(quantity, 0) - min(quantity - delta, 0)
     if below < 0:

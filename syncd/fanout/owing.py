@@ -100,14 +100,14 @@ async def owe_again(
 
     For listings that were just linked, and for a push (`forced`).
     """
-    rows = await shelf.lock(conn, listing_ids, [])
+    rows = await shelf.lock(conn, listing_ids, [])  # which keeps their levels still
     keys = sorted({key for row in rows if (key := _key(row)) is not None})
     levels = {(v.item_id, v.warehouse_id): v.quantity for v in await ledger.levels(conn, keys)}
     wanted = frozenset(listing_ids)
     await owe_deliveries(
         conn,
         booking,
-        [row for row in rows if row.listing_id in wanted],
+        rows,
         levels,
         {},
         wanted if forced else frozenset(),

@@ -37,7 +37,7 @@ async def book_readings(
     conn: Connection, booking: Booking, found: Sequence[Found], asked_turn: int, asked_at: datetime
 ) -> set[int]:
     """Book what these listings showed when asked at that turn; gives those that must be asked again."""
-    rows = await shelf.lock(conn, sorted({f.listing_id for f in found}), [])
+    rows = await lock_readings(conn, booking, sorted({f.listing_id for f in found}))
     usable = _bounded(booking, rows, found)
     meanings = {
         row.listing_id: meaning(
@@ -95,6 +95,14 @@ async def _book(
     for movement in movements:
         booking.movements[movement.channel_id, movement.kind] += 1
     return levels
+
+
+async def lock_readings(
+    conn: Connection, booking: Booking, listing_ids: Sequence[int]
+) -> list[Shelf]:
+    """Lock the shelves that readings of these listings may move: all of an item's, or theirs alone."""
+    moving = [c.id for c in booking.rules.channels.values() if c.truth is Truth.LEVELS]
+    return await shelf.lock(conn, listing_ids, [], moving=moving)
 
 
 def _after(

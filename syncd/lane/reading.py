@@ -11,7 +11,7 @@ from syncd.corridor.speaking import speak
 from syncd.db import catalog, shelf
 from syncd.db.journal import Line
 from syncd.db.shelf import Look
-from syncd.fanout import Found, book_readings
+from syncd.fanout import Found, book_readings, lock_readings
 
 
 class Reading:
@@ -72,6 +72,9 @@ class Reading:
                             received_at=look.received_at,
                         )
                     )
+            if missing or unmanaged:
+                # what is said of these needs their shelves too, and they are locked in one go
+                await lock_readings(conn, booking, [look.listing_id for look in looks])
             await book_readings(conn, booking, found, asked_turn, asked_at)
             if missing:
                 remotes = [look.remote for look in missing]

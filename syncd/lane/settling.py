@@ -10,7 +10,7 @@ from syncd.corridor import Channel, Core
 from syncd.db import catalog, outbox, shelf, suspense
 from syncd.db.journal import Line
 from syncd.db.outbox import OpenRow, Settled
-from syncd.db.pool import Connection
+from syncd.db.pool import Connection, LostRace
 from syncd.db.suspense import Doubt
 from syncd.fanout import Booking, owe_again
 from syncd.stock.decide import SpentKey, spent_key
@@ -20,6 +20,7 @@ TRIES = 8
 """A row whose batch fails without naming a row is parked after standing alone this often."""
 
 BACKOFF_S = (1.0, 300.0)
+RACES = 5
 
 
 class Settling:
@@ -36,7 +37,24 @@ class Settling:
     async def answered(
         self, rows: Sequence[OpenRow], results: Sequence[RowResult], lease_gen: int
     ) -> None:
-        """The platform answered: every row ends as its result says."""
+        """The platform answered: every row ends as its result says.
+
+        A lost race is run again: the answer is in our hands, and without it only a reading after
+        the late window could close the attempt.
+        """
+        for left in range(RACES - 1, -1, -1):
+            try:
+                await self._answered(rows, results, lease_gen)
+            except LostRace:
+                if not left:
+                    raise
+            else:
+                self._measure(rows, results)
+                return
+
+    async def _answered(
+        self, rows: Sequence[OpenRow], results: Sequence[RowResult], lease_gen: int
+    ) -> None:
         async with self._core.booking("settle") as (conn, booking):
             locked = await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen)
             if not locked:
@@ -52,7 +70,6 @@ class Settling:
             booking.journal += [
                 self._line(row, result) for row, result in zip(rows, results, strict=True)
             ]
-        self._measure(rows, results)
 
     def _settled(
         self, row: OpenRow, result: RowResult, locked: tuple[bool, int | None], now: datetime

@@ -54,7 +54,7 @@ create table movement (
     kind          text not null check (kind in ('sale', 'cancellation', 'refund', 'restock', 'receipt',
                       'pick', 'adjustment', 'stocktake', 'transfer', 'seed', 'edit', 'correction')),
     cause         text not null,
-    channel_id    integer references channel,
+    channel_id    integer,
     event_id      bigint,
     actor         text not null,
     note          text not null default '',
@@ -107,7 +107,7 @@ comment on column shelf.shown_at is 'The platform''s stamp of it.';
 comment on column shelf.attempt_id is 'The one open attempt; while set, nothing is read, attributed or written.';
 
 create table sales_order (
-    channel_id   integer not null references channel,
+    channel_id   integer not null,
     order_id     text not null,
     number       text not null default '',
     version      bigint not null,
@@ -134,7 +134,7 @@ comment on table order_line is 'What each order line holds off its shelf (taken)
 
 create table annotation (
     id           bigint generated always as identity primary key,
-    listing_id   bigint not null references listing,
+    listing_id   bigint not null,
     order_id     text not null,
     number       text not null default '',
     kind         text not null,
