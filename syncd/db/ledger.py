@@ -89,13 +89,16 @@ class LineRow:
     taken: int
     booked: int
     revision: int
+    seeded_at: datetime | None = None
+    """When its item was first counted there, as read; not stored with the line."""
 
 
 LINES = """
 select l.channel_id, l.order_id, l.line_id, l.location, l.listing_id, l.item_id, l.warehouse_id,
-    l.taken, l.booked, l.revision
+    l.taken, l.booked, l.revision, v.seeded_at
 from unnest($1::int[], $2::text[]) as g(channel_id, order_id)
 join order_line l on l.channel_id = g.channel_id and l.order_id = g.order_id
+left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
 """
 
 

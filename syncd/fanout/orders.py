@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -183,8 +183,9 @@ async def _steps(
 def _all_lines(seen: OrderSeen, stored: dict[tuple[str, str], LineRow]) -> Iterable[LineSeen]:
     if seen.gone:
         return
-    present = {(line.line, line.location) for line in seen.lines}
-    yield from seen.lines
+    # an order that names a line twice means the last
+    present = {(line.line, line.location): line for line in seen.lines}
+    yield from present.values()
     for (line_id, location), row in stored.items():
         if (line_id, location) not in present and row.taken:
             yield LineSeen(line_id, taken=0, kept=0, location=location)
@@ -212,6 +213,7 @@ def _step(
             listing_id=before.listing_id,
             item_id=before.item_id,
             warehouse_id=before.warehouse_id,
+            seeded_at=before.seeded_at,
         )
     known = LineKnown(before.taken, before.booked, before.revision) if before else None
     skip = _skip_reason(found)
@@ -289,7 +291,9 @@ async def _move_levels(
         await shelf.change(
             conn, [ShelfChange(r.listing_id, r.shown, r.shown_at, r.lag_asks) for r in changed]
         )
-    levels: dict[tuple[int, int], int] = {}
+    # a shelf that moved without the ledger (restock = "never") does not show its target either
+    moved = {(m.item_id, m.warehouse_id) for m in movements}
+    levels = await _levels_besides(conn, shelves, certain, moved)
     if movements:
         for now in await ledger.book(conn, movements, booking.now):
             levels[now.item_id, now.warehouse_id] = now.quantity
@@ -298,6 +302,25 @@ async def _move_levels(
             booking.movements[movement.channel_id, movement.kind] += 1
     forced = await _look_where_unsure(conn, booking, shelves, certain)
     await owe_deliveries(conn, booking, shelves, levels, _received(steps), forced)
+
+
+async def _levels_besides(
+    conn: Connection,
+    shelves: Sequence[Shelf],
+    touched: Mapping[int, bool],
+    moved: set[tuple[int, int]],
+) -> dict[tuple[int, int], int]:
+    """The levels of listings that a step touched and no movement moves."""
+    keys = {
+        (row.item_id, row.warehouse_id)
+        for row in shelves
+        if row.listing_id in touched and row.item_id is not None and row.warehouse_id is not None
+    } - moved
+    if not keys:
+        return {}
+    return {
+        (v.item_id, v.warehouse_id): v.quantity for v in await ledger.levels(conn, sorted(keys))
+    }
 
 
 def _movement(step: Step) -> Movement:
