@@ -45,25 +45,30 @@ def capabilities_of(name: str, channel: ChannelSettings) -> Capabilities:
 
 def problems_in(settings: Settings) -> list[str]:
     """Everything a configuration asks for that its platforms or this version cannot do."""
-    found: list[str] = []
-    for name, channel in settings.channels.items():
-        platform = PLATFORMS.get(channel.platform)
-        if platform is None:
-            known = ", ".join(sorted(PLATFORMS))
-            found.append(f"channels.{name}.platform: {channel.platform!r} is not one of {known}")
-            continue
-        try:
-            options_of(name, channel)
-            caps = capabilities_of(name, channel)
-        except ConfigError as error:
-            found += error.problems
-            caps = platform.capabilities
-        found += _unsupported(name, channel, caps)
+    found = [
+        problem
+        for name, channel in settings.channels.items()
+        for problem in channel_problems(name, channel)
+    ]
     for name, warehouse in settings.warehouses.items():
         source = warehouse.source_channel
         if source is not None and source in settings.channels:
             found += _source_problems(name, settings, source, warehouse.source_location)
     return found
+
+
+def channel_problems(name: str, channel: ChannelSettings) -> list[str]:
+    """Everything one channel asks for that its platform or this version cannot do."""
+    platform = PLATFORMS.get(channel.platform)
+    if platform is None:
+        known = ", ".join(sorted(PLATFORMS))
+        return [f"channels.{name}.platform: {channel.platform!r} is not one of {known}"]
+    try:
+        options_of(name, channel)
+        caps, found = capabilities_of(name, channel), []
+    except ConfigError as error:
+        caps, found = platform.capabilities, list(error.problems)
+    return found + _unsupported(name, channel, caps)
 
 
 def _unsupported(name: str, channel: ChannelSettings, caps: Capabilities) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncd.app.build import make_channel, problems_in, rulebook_of
+from syncd.app.build import channel_problems, make_channel, problems_in, rulebook_of
 from syncd.config import Settings, load
 from syncd.corridor import Channel
 from syncd.corridor.core import utc_now
@@ -31,7 +31,7 @@ class Finding:
 async def check_all(config: Path, environ: Mapping[str, str]) -> list[Finding]:
     """Check everything that can be checked without changing anything anywhere."""
     try:
-        settings = load(config, environ)
+        settings = load(config, environ, channel_problems)
     except ConfigError as error:
         return [Finding("problem", "config", problem) for problem in error.problems]
     found = [Finding("warning", "config", warning) for warning in settings.warnings]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from syncd import __version__
 from syncd.app import housekeeping
-from syncd.app.build import make_channel, problems_in, rulebook_of
+from syncd.app.build import channel_problems, make_channel, problems_in, rulebook_of
 from syncd.app.reload import prepare
 from syncd.app.running import Running
 from syncd.app.storage import Storage
@@ -77,7 +77,7 @@ class Daemon:
 
     def load(self) -> Settings:
         """The configuration as it stands now, wholly checked. Raises ConfigError."""
-        settings = load(self._config, self._environ)
+        settings = load(self._config, self._environ, channel_problems)
         problems = problems_in(settings)
         if problems:
             raise ConfigError(problems)
@@ -137,7 +137,7 @@ class Daemon:
         )
         self._supervise("listen", lambda: housekeeping.listen_for_ever(self.core, db))
         self._supervise("heartbeat", self._heartbeat)
-        self._supervise("lanes", lambda: self._storage.lead(self._start_lanes))
+        self._supervise("lanes", lambda: self._storage.lead(self._start_lanes, self._stop_lanes))
         self.metrics.config_last_reload_successful.set(1)
         self.metrics.config_last_reload_success_timestamp_seconds.set_to_current_time()
         log.info("daemon.started", version=__version__, channels=sorted(self._settings.channels))
@@ -197,9 +197,23 @@ class Daemon:
         return SweepPlan(sync.sweep_every, sync.sweep_overlap, url or "", sync.blast_radius)
 
     async def _start_lanes(self) -> None:
-        """We lead now: every channel gets its lane and its sweeps."""
-        for channel in self.core.channels.values():
-            self._run_channel(channel)
+        """We lead now: every channel gets its lane and its sweeps, instead of any from before."""
+        async with self._reloading:
+            names = [channel.name for channel in self.core.channels.values()]
+            await asyncio.gather(*map(self._start_lane, names))
+
+    async def _start_lane(self, name: str) -> None:
+        earlier = self._running.pop(name, None)
+        if earlier is not None:
+            await earlier.stop(self._settings.sync.drain_timeout.total_seconds())
+        self._run_channel(next(c for c in self.core.channels.values() if c.name == name))
+
+    async def _stop_lanes(self) -> None:
+        """Another daemon leads: ours would only be in its way."""
+        async with self._reloading:
+            stopped, self._running = list(self._running.values()), {}
+            bound_s = self._settings.sync.drain_timeout.total_seconds()
+            await asyncio.gather(*(running.stop(bound_s) for running in stopped))
 
     def _run_channel(self, channel: Channel) -> None:
         running = Running(self.core, channel, self._plan())

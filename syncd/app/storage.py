@@ -81,27 +81,33 @@ class Storage:
             return False, str(error)
         return True, "answers"
 
-    async def lead(self, begin: Callable[[], Awaitable[None]]) -> None:
-        """Wait for the leader's lock, begin, and keep the lock.
+    async def lead(
+        self, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Wait for the leader's lock, `begin`, and keep the lock; `end` when another one has it.
 
-        A lane's lease generation fences what an earlier leader still has under way.
+        The lock goes with its connection, and another daemon may have led before we have it back:
+        then our lanes are fenced off by their lease generation. So `begin` is called every time.
         """
-        begun = False
-        said = False
+        standing_by = False
         while True:
             try:
                 async with self.db.connection("leader") as conn:
                     if await status.lead(conn):
+                        standing_by = False
                         self.leading = True
-                        if not begun:
-                            await begin()
-                            begun = True
+                        log.info("daemon.leads")
+                        await begin()
                         await status.stay(conn)
-                    elif not said:
-                        said = True
+                    elif not standing_by:
+                        standing_by = True
                         log.warning("daemon.standby", reason="another syncd leads this database")
+                        await end()
             except DatabaseAway:
-                pass
+                if self.leading:
+                    log.warning("daemon.lead_lost", reason="the connection that held it is gone")
+            finally:
+                self.leading = False
             await asyncio.sleep(RETRY_S)
 
     async def close(self) -> None:

@@ -6,7 +6,8 @@ Precedence: environment `SYNCD_…__…` over credentials named like keys over T
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 from syncd.config.checks import cautions, contradictions
 from syncd.config.complaints import complaints_of, dotted, nearest
 from syncd.config.files import Read, read_files
-from syncd.config.models import Settings
+from syncd.config.models import ChannelSettings, Settings
 from syncd.config.secrets import SECRET_LIMIT_BYTES, Resolver, holds
 from syncd.errors import ConfigError
 
@@ -44,10 +45,15 @@ class _Names(EnvSettingsSource):
         return super().decode_complex_value(field_name, field, value)
 
 
-def load(path: str | Path | None, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    path: str | Path | None,
+    environ: Mapping[str, str] | None = None,
+    channel_problems: Callable[[str, ChannelSettings], list[str]] | None = None,
+) -> Settings:
     """The configuration at `path` and beside it; None reads credentials and environment only.
 
-    `environ` defaults to the process's own. Raises ConfigError with every problem at once; no
+    `environ` defaults to the process's own. `channel_problems` knows the platforms: where the
+    configuration is refused, it is asked about each channel that is sound by itself. Raises ConfigError with every problem at once; no
     problem, warning or repr holds a secret.
     """
     environ = os.environ if environ is None else environ
@@ -75,6 +81,8 @@ def load(path: str | Path | None, environ: Mapping[str, str] | None = None) -> S
     for found in complaints:
         named = " (environment)" if holds(from_environ, found.path) else read.place(found.path)
         problems.append(f"{found}{named}")
+    if channel_problems is not None and (problems or settings is None):
+        problems += _also(tree, channel_problems)
     if problems or settings is None:
         raise ConfigError(list(dict.fromkeys(problems)))
     literal = [
@@ -83,6 +91,18 @@ def load(path: str | Path | None, environ: Mapping[str, str] | None = None) -> S
     ]
     settings._warnings = (*literal, *cautions(settings))  # noqa: SLF001 - made here
     return settings
+
+
+def _also(
+    tree: Mapping[str, Any], channel_problems: Callable[[str, ChannelSettings], list[str]]
+) -> list[str]:
+    """What is wrong with single channels beside what is wrong with the whole."""
+    found: list[str] = []
+    channels = tree.get("channels")
+    for name, raw in channels.items() if isinstance(channels, Mapping) else ():
+        with suppress(ValidationError, RecursionError, OverflowError):
+            found += channel_problems(str(name), ChannelSettings.model_validate(raw))
+    return found
 
 
 def _environ_names(environ: Mapping[str, str]) -> dict[str, str]:

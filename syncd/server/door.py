@@ -34,6 +34,7 @@ OTHER = "other"
 """The topic label of everything the connector does not declare: labels stay few."""
 
 LINGER_S = 2.0
+ARRIVING_S = 0.2
 SHUTDOWN_S = 10.0
 RETRY_AFTER_S = 5
 """Asked of senders we could not serve; platforms keep to schedules of their own, proxies listen."""
@@ -115,6 +116,7 @@ class Door:
         self._runner: web.ServerRunner | None = None
         self._log_room = AsyncLimiter(LOG_LINES_PER_MINUTE, 60)
         self._unlogged = 0
+        self._stopping = False
         self._counts: dict[tuple[str, str, str], Counter] = {}
         self._last: dict[str, Gauge] = {}
         self.channels = channels
@@ -149,9 +151,17 @@ class Door:
         return await listen(self._runner, where, sockets)
 
     async def stop(self) -> None:
-        """Take no more, and end when every request inside has its answer."""
+        """Take no more, and end when every request inside has its answer.
+
+        What was accepted already gets a moment to arrive: the next daemon on an inherited socket
+        never sees it, and its sender would meet a closed connection.
+        """
         runner, self._runner = self._runner, None
+        self._stopping = True
         if runner is not None:
+            for site in list(runner.sites):
+                await site.stop()
+            await asyncio.sleep(ARRIVING_S)
             await runner.cleanup()
         await self._store.close()
 
@@ -191,7 +201,10 @@ class Door:
             if text is None:
                 # an answered ping need not be signed: it proves nothing about this channel
                 self._stamp(label)
-        return _response(status, text)
+        response = _response(status, text)
+        if self._stopping:
+            response.force_close()
+        return response
 
     async def _body(self, request: web.BaseRequest, channel: DoorChannel) -> bytes:
         """The raw body, or the refusal of it."""

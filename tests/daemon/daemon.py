@@ -94,7 +94,7 @@ class Process:
             },
             "ops": {"listen": f"127.0.0.1:{self.ops}"},
             "sync": {"sweep_every": "10m", "drain_timeout": "20s"},
-            "warehouses": {"main": {"source": next(iter(stores), None)}},
+            "warehouses": {"main": {"source": next(iter(stores))} if stores else {}},
             "channels": {name: self.channel(name, store) for name, store in stores.items()},
         }
         if dsn is not None:
@@ -188,10 +188,13 @@ class Process:
         await until(lambda: len(self._reloads()) > len(said), 30, "the reload's end")
         return self._reloads()[-1] == "config.reloaded"
 
-    async def reload(self) -> bool:
-        """Write the configuration and take it up."""
+    async def reload(self) -> list[str]:
+        """Write the configuration and take it up; gives why it was refused, [] where it was not."""
         self.write()
-        return await self.hup()
+        if await self.hup():
+            return []
+        problems: list[str] = self.said("config.reload_refused")[-1]["problems"]
+        return problems
 
     def _reloads(self) -> list[str]:
         ends = ("config.reloaded", "config.reload_refused")
@@ -290,6 +293,9 @@ class Process:
         await until(
             self._registered, within_s, lambda: f"webhooks registered everywhere\n{self.words()}"
         )
+        # an order stamped in whole seconds must not fall into the second of the count
+        next_second = int(time.time()) + 1
+        await until(lambda: time.time() >= next_second, 2)
 
     async def _registered(self) -> bool:
         found = await self.metrics()
@@ -305,6 +311,11 @@ def disagreeing(stores: Mapping[str, Standin]) -> dict[str, list[int]]:
     shelves = [store.shelves() for store in stores.values()]
     found = {sku: [shelf.get(sku, 0) for shelf in shelves] for sku in set().union(*shelves)}
     return {sku: shown for sku, shown in found.items() if len(set(shown)) > 1}
+
+
+def say(figures: str) -> None:
+    """Tell measured figures: shown by pytest -s, and with a failure."""
+    sys.stdout.write(f"\n{figures}\n")
 
 
 def found_in(secrets: Sequence[str], *texts: str) -> list[str]:

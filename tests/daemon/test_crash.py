@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
@@ -20,7 +20,7 @@ from syncd.connectors.budget import Budget
 from syncd.connectors.http import Http
 from syncd.corridor.core import utc_now
 from syncd.demo.standins.base import Standin
-from tests.daemon.daemon import Process, disagreeing, found_in, until
+from tests.daemon.daemon import Process, disagreeing, found_in, say, until
 from tests.daemon.secrets import canaries
 from tests.daemon.shoppers import Shoppers, Tally, never_give_up, wrong
 from tests.postgres import Cluster
@@ -162,8 +162,8 @@ async def live_through(
     assert shoppers.cancels
     assert shoppers.refunds
     assert tally.refused, "no sender ever met a dead daemon"
-    print(
-        f"\n{kills} kills and {crashes} database crashes in {suffered_s:.1f} s: "
+    say(
+        f"{kills} kills and {crashes} database crashes in {suffered_s:.1f} s: "
         f"{shoppers.sales} orders, {shoppers.cancels} cancelled, {shoppers.refunds} refunded, "
         f"{len(tally.acknowledged)} events acknowledged after {tally.refused} refusals, "
         f"{movements} movements; 0 lost, 0 double, every shelf right {settled_s:.1f} s later"
@@ -183,8 +183,8 @@ async def asked(dsn: str, sql: str) -> int:
 
 
 @pytest.fixture
-async def cluster_to_crash(new_cluster: Callable[..., Cluster]) -> AsyncIterator[Cluster]:
-    yield await asyncio.to_thread(new_cluster)
+async def cluster_to_crash(new_cluster: Callable[..., Cluster]) -> Cluster:
+    return await asyncio.to_thread(new_cluster)
 
 
 async def test_acknowledged_events_outlive_kills(
@@ -206,8 +206,8 @@ async def test_ten_thousand_events_outlive_kills(
 ) -> None:
     orders = int(os.environ.get("SYNCD_CHAOS_ORDERS", "2200"))
     for store in stores.values():
-        for sku in units:
-            await store.edit(sku, 100_000 + units[sku])
+        for sku, quantity in units.items():
+            await store.edit(sku, 100_000 + quantity)
     process = make_process(cluster_to_crash.dsn(), stores)
     seeds = {sku: 100_000 + quantity for sku, quantity in units.items()}
     for store in stores.values():
@@ -230,7 +230,7 @@ async def test_a_write_cut_off_by_a_kill_goes_again_at_once(
         15,
         lambda: f"the keyed write again\n{process.words()}",
     )
-    print(f"\nsent again {took_s:.2f} s after the restart")
+    say(f"sent again {took_s:.2f} s after the restart")
 
 
 async def _attempts(process: Process) -> bool:
