@@ -11,8 +11,7 @@ from syncd.db import inbox
 from syncd.db.inbox import QueuedEvent
 from syncd.errors import BadFact, DatabaseAway
 from syncd.fanout import Heard, book
-from syncd.stock.model import OrderSeen
-from syncd.stock.orders import checked
+from syncd.stock.facts import checked, clean
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.intake")
@@ -87,12 +86,10 @@ class Intake:
             if not channel.rules.enabled:
                 continue
             try:
-                facts = channel.connector.parse(Event(event.topic, event.body, event.received_at))
-                for fact in facts:
-                    if isinstance(fact, OrderSeen):
-                        checked(fact)
+                said = channel.connector.parse(Event(event.topic, event.body, event.received_at))
+                facts = [checked(fact) for fact in said]
             except BadFact as error:
-                bad[event.event_id] = str(error)[:500]
+                bad[event.event_id] = clean(str(error))[:500]
             except Exception as error:
                 log.exception("event.parse_failed", channel=channel.name, event_id=event.event_id)
                 bad[event.event_id] = f"parse failed: {type(error).__name__}"
@@ -107,6 +104,6 @@ class Intake:
         log.error("event.parked", error=f"{type(error).__name__}: {error}"[:500])
         async with self._core.booking("intake_park") as (conn, booking):
             for event in await inbox.claim(conn, booking.now, 1):
-                reason = f"{type(error).__name__}: {error}"[:500]
+                reason = clean(f"{type(error).__name__}: {error}")[:500]
                 await inbox.park(conn, [event.event_id], [reason], booking.now)
                 booking.outcomes[event.channel_id, "poison"] += 1

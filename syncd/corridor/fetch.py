@@ -9,6 +9,7 @@ from syncd.connectors.http import priority
 from syncd.corridor.core import Channel, Core
 from syncd.db import bookmark
 from syncd.fanout import Heard, book
+from syncd.stock.facts import told
 
 FIRST_FETCH = timedelta(days=14)
 """A channel never fetched before is asked for the orders changed in this time."""
@@ -30,7 +31,7 @@ async def fetch_orders(
         async for page in channel.connector.orders_since(since):
             if page:
                 async with core.booking("orders_fetched") as (conn, booking):
-                    await book(conn, booking, [Heard(channel.id, seen) for seen in page])
+                    await book(conn, booking, [Heard(channel.id, told(news)) for news in page])
                 fetched += len(page)
     async with core.db.transaction("bookmark_move") as conn:
         await bookmark.orders_fetched(conn, channel.id, began)

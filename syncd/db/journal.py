@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from syncd.db.pool import Connection
+from syncd.stock.facts import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,18 @@ async def write(conn: Connection, lines: Sequence[Line], now: datetime) -> None:
         now,
         [x.channel_id for x in lines],
         [x.listing_id for x in lines],
-        [x.sku for x in lines],
+        [clean(x.sku) for x in lines],
         [x.outcome for x in lines],
         [x.before for x in lines],
         [x.after for x in lines],
-        [x.reason[:500] for x in lines],
-        [json.dumps(x.detail) if x.detail else None for x in lines],
+        [clean(x.reason)[:500] for x in lines],
+        [_text(x.detail) for x in lines],
     )
+
+
+def _text(detail: dict[str, object]) -> str | None:
+    said = {name: clean(x) if isinstance(x, str) else x for name, x in detail.items()}
+    return json.dumps(said) if said else None
 
 
 READ = """

@@ -13,6 +13,7 @@ from syncd.db.ledger import Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import ShelfChange
 from syncd.fanout.booking import Booking
+from syncd.stock.facts import ID_LIMIT, clean, unusable
 from syncd.stock.model import QUANTITY_LIMIT, Kind, ListingSeen
 from syncd.stock.rulebook import ChannelRules
 
@@ -39,7 +40,7 @@ async def enter_page(
     A sku without an item makes one where its location is the source of its warehouse and that is
     seeded already, or being seeded by this page; elsewhere it waits unlinked.
     """
-    rules, rows = page.rules, _distinct(page.rows)
+    rules, rows = page.rules, _usable(booking, page)
     wanted = [_new_listing(rules, row) for row in rows]
     known = await catalog.look_up(conn, rules.id, wanted)
     first_counts = await _join_items(conn, booking, page, _uncounted(rows, known))
@@ -97,9 +98,25 @@ def _paired(
     return [(row, now) for row, now in zip(rows, known, strict=True) if now is not None]
 
 
-def _distinct(rows: Sequence[ListingSeen]) -> list[ListingSeen]:
-    """Sorted by the listing's key, the last of equal ones."""
-    unique = {(row.location, row.remote): row for row in rows}
+def _usable(booking: Booking, page: CataloguePage) -> list[ListingSeen]:
+    """Sorted by the listing's key, the last of equal ones, without those that cannot be stored."""
+    unique: dict[tuple[str, str], ListingSeen] = {}
+    for row in page.rows:
+        reason = unusable(row)
+        if reason:
+            detail: dict[str, object] = {"remote": row.remote[:ID_LIMIT], "why": reason}
+            booking.skip(
+                Line(
+                    "skipped",
+                    row.sku[:ID_LIMIT],
+                    page.rules.id,
+                    None,
+                    reason="unreadable",
+                    detail=detail,
+                )
+            )
+        else:
+            unique[row.location, row.remote] = row
     return [unique[key] for key in sorted(unique)]
 
 
@@ -115,8 +132,8 @@ def _new_listing(rules: ChannelRules, row: ListingSeen) -> NewListing:
         row.remote,
         row.alias,
         row.group,
-        row.sku[:255],
-        row.title[:255],
+        row.sku,
+        clean(row.title[:ID_LIMIT]),
         warehouse_id,
         row.managed and row.quantity is not None,
         skip,

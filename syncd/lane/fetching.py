@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from syncd.connectors.budget import Priority
 from syncd.connectors.http import priority
 from syncd.corridor import Channel, Core, fetch_orders
 from syncd.corridor.speaking import speak
 from syncd.db import bookmark
+from syncd.errors import Refused
 from syncd.fanout import Heard, book
+from syncd.stock.facts import told
+from syncd.stock.model import OrderNews, OrderUnreadable
 
 ORDERS_AT_ONCE = 50
+
+REFUSED_PAUSE = timedelta(seconds=30)
+"""A fetch that the platform refuses is not asked for again before."""
 
 
 class Fetching:
@@ -20,7 +27,16 @@ class Fetching:
     def __init__(self, core: Core, channel: Channel) -> None:
         self._core = core
         self._channel = channel
-        self.wanted = False
+        self._wanted = False
+        self._not_before = core.clock()
+
+    @property
+    def wanted(self) -> bool:
+        return self._wanted and self._core.clock() >= self._not_before
+
+    @wanted.setter
+    def wanted(self, value: bool) -> None:
+        self._wanted = value
 
     async def fetch_wished(self, chosen: Callable[[], None]) -> bool:
         """Fetch and book the single orders that are wished for; gives whether there were any."""
@@ -31,16 +47,23 @@ class Fetching:
         if not due:
             return False
         with priority(Priority.NORMAL):
-            seen = await speak(
-                self._core,
-                self._channel,
-                self._channel.connector.orders([order for order, _ in due]),
-            )
+            news = await self._orders([order for order, _ in due])
         async with self._core.booking("orders_booked") as (conn, booking):
-            await book(conn, booking, [Heard(self._channel.id, one) for one in seen])
+            await book(conn, booking, [Heard(self._channel.id, told(one)) for one in news])
             await bookmark.orders_looked(conn, self._channel.id, due)
         chosen()
         return True
+
+    async def _orders(self, ids: Sequence[str]) -> list[OrderNews]:
+        """These orders; one that the platform refuses to give keeps none of the others waiting."""
+        try:
+            call = self._channel.connector.orders(ids)
+            return list(await speak(self._core, self._channel, call))
+        except Refused as error:
+            if len(ids) == 1:
+                return [OrderUnreadable(ids[0], error.reason)]
+        half = len(ids) // 2
+        return await self._orders(ids[:half]) + await self._orders(ids[half:])
 
     async def fetch_changed(self, chosen: Callable[[], None]) -> bool:
         """Fetch and book every order changed since the watermark: raises may go out after it."""
@@ -51,8 +74,10 @@ class Fetching:
                 self._channel,
                 fetch_orders(self._core, self._channel, Priority.NORMAL),
             )
-        except BaseException:
+        except BaseException as error:
             self.wanted = True
+            if isinstance(error, Refused):
+                self._not_before = self._core.clock() + REFUSED_PAUSE
             raise
         chosen()
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from syncd.connectors.base import Ref
 from syncd.connectors.budget import Priority
@@ -11,7 +12,15 @@ from syncd.corridor.speaking import speak
 from syncd.db import catalog, shelf
 from syncd.db.journal import Line
 from syncd.db.shelf import Look
+from syncd.errors import Refused
 from syncd.fanout import Found, book_readings, lock_readings
+from syncd.stock.model import Reading as StockReading
+from syncd.telemetry.logs import get_logger
+
+log = get_logger("syncd.lane")
+
+REFUSED_PAUSE = timedelta(minutes=5)
+"""A listing that the platform refuses to read is not asked for again before."""
 
 
 class Reading:
@@ -55,23 +64,9 @@ class Reading:
             asked_turn = await shelf.next_turn(conn)
         asked_at = self._core.clock()
         refs = [Ref(x.remote, x.location, x.sku, x.batch_group) for x in looks]
-        answers = await speak(self._core, self._channel, self._channel.connector.read(refs))
+        answers = await self._ask(refs)
         async with self._core.booking("look_booked") as (conn, booking):
-            found, missing, unmanaged = [], [], []
-            for look, answer in zip(looks, answers, strict=True):
-                if answer.missing:
-                    missing.append(look)
-                elif answer.quantity is None:
-                    unmanaged.append(look)
-                else:
-                    found.append(
-                        Found(
-                            look.listing_id,
-                            answer.quantity,
-                            answer.at,
-                            received_at=look.received_at,
-                        )
-                    )
+            found, missing, unmanaged, refused = _sorted(looks, answers)
             if missing or unmanaged:
                 # what is said of these needs their shelves too, and they are locked in one go
                 await lock_readings(conn, booking, [look.listing_id for look in looks])
@@ -81,8 +76,46 @@ class Reading:
                 await catalog.mark_gone(conn, self._channel.id, remotes, "", booking.now)
             if unmanaged:
                 await catalog.set_unmanaged(conn, [look.listing_id for look in unmanaged])
-            for look, outcome in [(x, "gone") for x in missing] + [
-                (x, "unmanaged") for x in unmanaged
-            ]:
-                booking.journal.append(Line(outcome, look.sku, self._channel.id, look.listing_id))
+            for group, outcome in (
+                (missing, "gone"),
+                (unmanaged, "unmanaged"),
+                (refused, "unreadable"),
+            ):
+                booking.journal += [
+                    Line(outcome, look.sku, self._channel.id, look.listing_id) for look in group
+                ]
             await shelf.looked(conn, [look.listing_id for look in looks], asked_turn)
+            if refused:
+                ids, later = sorted(x.listing_id for x in refused), booking.now + REFUSED_PAUSE
+                await shelf.wish(conn, ids, "refused", booking.now, not_before=later)
+
+    async def _ask(self, refs: Sequence[Ref]) -> list[StockReading | None]:
+        """What these listings show; None for one that the platform refuses to read."""
+        try:
+            call = self._channel.connector.read(refs)
+            return list(await speak(self._core, self._channel, call))
+        except Refused as error:
+            if len(refs) == 1:
+                log.warning("read.refused", channel=self._channel.name, reason=error.reason)
+                return [None]
+        half = len(refs) // 2
+        return await self._ask(refs[:half]) + await self._ask(refs[half:])
+
+
+def _sorted(
+    looks: Sequence[Look], answers: Sequence[StockReading | None]
+) -> tuple[list[Found], list[Look], list[Look], list[Look]]:
+    """Answers by what they are: a number, no such listing, not tracked, refused."""
+    found, missing, unmanaged, refused = [], [], [], []
+    for look, answer in zip(looks, answers, strict=True):
+        if answer is None:
+            refused.append(look)
+        elif answer.missing:
+            missing.append(look)
+        elif answer.quantity is None:
+            unmanaged.append(look)
+        else:
+            found.append(
+                Found(look.listing_id, answer.quantity, answer.at, received_at=look.received_at)
+            )
+    return found, missing, unmanaged, refused

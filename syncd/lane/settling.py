@@ -14,6 +14,7 @@ from syncd.db.pool import Connection, LostRace
 from syncd.db.suspense import Doubt
 from syncd.fanout import Booking, owe_again
 from syncd.stock.decide import SpentKey, spent_key
+from syncd.stock.facts import clean
 from syncd.stock.model import Reading
 
 TRIES = 8
@@ -99,7 +100,9 @@ class Settling:
         """Acknowledge what is applied, park what is refused, postpone what has to go in less company."""
         pairs = list(zip(rows, results, strict=True))
         applied = [(r.listing_id, r.version) for r, x in pairs if x.outcome is Outcome.APPLIED]
-        refused = [(r.listing_id, x.reason) for r, x in pairs if x.outcome is Outcome.REFUSED]
+        refused = [
+            (r.listing_id, clean(x.reason)) for r, x in pairs if x.outcome is Outcome.REFUSED
+        ]
         unnamed = [(r, x) for r, x in pairs if x.outcome is Outcome.UNNAMED]
         if applied:
             await outbox.ack(conn, applied)
@@ -111,12 +114,12 @@ class Settling:
         tries = await outbox.postpone(
             conn,
             [
-                (r.listing_id, self._later(booking.now, len(rows)), cap, x.reason)
+                (r.listing_id, self._later(booking.now, len(rows)), cap, clean(x.reason))
                 for r, x in unnamed
             ],
         )
         if len(rows) == 1 and tries.get(rows[0].listing_id, 0) >= TRIES:
-            await outbox.park(conn, [(rows[0].listing_id, results[0].reason)], booking.now)
+            await outbox.park(conn, [(rows[0].listing_id, clean(results[0].reason))], booking.now)
 
     def _later(self, now: datetime, batch: int) -> datetime:
         """At once while a batch is being halved; alone, after a jittered pause."""

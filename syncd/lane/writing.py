@@ -107,6 +107,9 @@ class Writing:
                 await self._settle_by_reading(rows, spent=True)
             else:
                 await self._send(rows)
+        except Refused as error:
+            # its listings cannot be read: it stays open, and is not asked for in a spin
+            await self._unclear(rows, error.reason)
         finally:
             self.busy.discard(rows[0].attempt_id)
         return True

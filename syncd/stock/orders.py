@@ -10,8 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
 
-from syncd.errors import BadFact
-from syncd.stock.model import QUANTITY_LIMIT, Kind, LineSeen, OrderSeen
+from syncd.stock.model import Kind, LineSeen, OrderSeen
 
 
 class CommitOn(StrEnum):
@@ -91,14 +90,6 @@ def newest(first: OrderSeen, second: OrderSeen) -> OrderSeen:
     if first.terminal != second.terminal:
         return first if first.terminal else second
     return first if first.version > second.version else second
-
-
-def checked(seen: OrderSeen) -> OrderSeen:
-    """The same order, or BadFact where a quantity cannot be true."""
-    for line in seen.lines:
-        if not 0 <= line.taken <= QUANTITY_LIMIT:
-            raise BadFact(f"order {seen.order} line {line.line}: {line.taken} units taken")
-    return seen
 
 
 def committed(
