@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 
 from syncd.demo.standins.base import Standin
 
@@ -283,6 +284,23 @@ class Process:
         status, out, err = await self.ask(*words)
         assert status == 0, f"syncd {' '.join(words)}: {status}\n{out}\n{err}\n{self.words()}"
         return out
+
+    async def asked(self, sql: str, *args: Any) -> Any:
+        """One value from its database, past the daemon."""
+        owner = await asyncpg.connect(self.dsn)
+        try:
+            return await owner.fetchval(sql, *args)
+        finally:
+            await owner.close()
+
+    async def writing(self, channel: str) -> bool:
+        """Whether an attempt is open there: stored, and about to be sent or under way."""
+        sql = "select exists(select from attempt a join channel c on c.id = a.channel_id where c.name = $1)"
+        return bool(await self.asked(sql, channel))
+
+    async def inbox_empty(self) -> bool:
+        """Whether every event is booked."""
+        return not await self.asked("select count(*) from inbox_queue")
 
     async def seeded(self, within_s: float = 30.0) -> None:
         """First counts, webhooks registered, every store equal to the source."""

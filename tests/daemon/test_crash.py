@@ -154,7 +154,7 @@ async def live_through(
     await process.done("sweep")
     await until(lambda: not wrong(units, stores), SETTLE_S, lambda: f"{wrong(units, stores)}")
     settled_s = time.monotonic() - began
-    await until(lambda: nothing_waits(process), 10, "an empty inbox")
+    await until(process.inbox_empty, 10, "an empty inbox")
     movements = await check_ledger(process.dsn, stores, tally)
     assert disagreeing(stores) == {}
     await check_no_secrets(process.dsn, process)
@@ -168,18 +168,6 @@ async def live_through(
         f"{len(tally.acknowledged)} events acknowledged after {tally.refused} refusals, "
         f"{movements} movements; 0 lost, 0 double, every shelf right {settled_s:.1f} s later"
     )
-
-
-async def nothing_waits(process: Process) -> bool:
-    return not await asked(process.dsn, "select count(*) from inbox_queue")
-
-
-async def asked(dsn: str, sql: str) -> int:
-    owner = await asyncpg.connect(dsn)
-    try:
-        return int(await owner.fetchval(sql))
-    finally:
-        await owner.close()
 
 
 @pytest.fixture
@@ -221,7 +209,7 @@ async def test_a_write_cut_off_by_a_kill_goes_again_at_once(
     shopify = stores["shopify"]
     shopify.faults.latency_s = 1.0
     await stores["woocommerce"].sell({"ITEM-00": 1})
-    await until(lambda: _attempts(process), 10, "a write under way")
+    await until(lambda: process.writing("shopify"), 10, "a write under way")
     await process.kill()
     shopify.faults.latency_s = 0.0
     await process.start()
@@ -231,8 +219,3 @@ async def test_a_write_cut_off_by_a_kill_goes_again_at_once(
         lambda: f"the keyed write again\n{process.words()}",
     )
     say(f"sent again {took_s:.2f} s after the restart")
-
-
-async def _attempts(process: Process) -> bool:
-    sql = "select count(*) from attempt a join channel c on c.id = a.channel_id where c.name = 'shopify'"
-    return bool(await asked(process.dsn, sql))

@@ -33,10 +33,11 @@ async def test_sigterm_waits_for_calls_under_way(
     await until(
         lambda: stores["shopwired"].shelf("ITEM-00") == units["ITEM-00"] - 3, 10, "the quick one"
     )
+    await until(lambda: process.writing("shopify"), 10, "the slow one is being written")
     status, took_s = await process.term()
     assert (status, took_s < DRAIN_S) == (0, True)
     assert slow.counters.calls > calls, "no call was under way"
-    assert slow.shelf("ITEM-00") == units["ITEM-00"] - 3
+    assert slow.shelf("ITEM-00") == units["ITEM-00"] - 3, f"{took_s} {slow.counters} {calls}"
     assert (await process.get("/health/live"))[0] == 0
     assert process.said("walker.failed") == []
     assert [line for line in process.lines() if "Traceback" in str(line)] == []
