@@ -177,6 +177,8 @@ class Lane:
         try:
             await speak(self._core, channel, channel.connector.open())
         except (RetryLater, ChannelClosed, Refused):
+            if channel.closed:
+                channel.closed_at = self._core.clock()
             return 0.05
         self._core.reopen(channel)
         return 0.0
