@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -217,9 +218,22 @@ async def test_a_lagging_copy_that_catches_up_books_nothing(town: Town) -> None:
     assert await town.rows("select lag_asks from shelf where lag_asks <> 0") == [(1,)]
 
 
-async def test_a_reading_is_dropped_when_a_write_was_made_meanwhile(town: Town) -> None:
+def stamp_nothing(town: Town, name: str) -> None:
+    """From now on the store does not say when a count became what it is."""
+    store = town.stores[name]
+    read, put = store._reading, store._put
+    store._reading = lambda ref: replace(read(ref), at=None)  # type: ignore[method-assign]
+    store._put = lambda row, op: replace(put(row, op), at=None)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+async def test_a_reading_is_dropped_when_a_write_was_made_meanwhile(
+    town: Town, stamped: bool
+) -> None:
     """Read 50, then our write makes it 48, then the answer 50 arrives: no two units came back."""
     town.clock.forward(60)
+    if not stamped:
+        stamp_nothing(town, "uk")
     await town.stores["sw"].sell({"MUG": 2})
     await town.book_orders()
     await town.look("uk", "MUG")
