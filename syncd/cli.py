@@ -25,6 +25,7 @@ P = ParamSpec("P")
 CONFIG_DEFAULT = "/etc/syncd/config.toml"
 FAILED, NEEDS_PERSON = 1, 3
 WAIT_POLL_S = 0.2
+PIPE_COLUMNS = 250
 
 config_option = click.option(
     "--config",
@@ -213,9 +214,19 @@ def _print_status(rows: Sequence[Any]) -> None:
     from rich.table import Table  # noqa: PLC0415 - the same
 
     table = Table(box=None)
-    columns = (
-        ["channel", "platform", "listings", "owed", "oldest", "parked", "writing", "looks", "events", "poison", "swept"]
-    )
+    columns = [
+        "channel",
+        "platform",
+        "listings",
+        "owed",
+        "oldest",
+        "parked",
+        "writing",
+        "looks",
+        "events",
+        "poison",
+        "swept",
+    ]
     for column in columns:
         table.add_column(column)
     now = datetime.now(UTC)
@@ -233,7 +244,11 @@ def _print_status(rows: Sequence[Any]) -> None:
             str(row.events_parked),
             _ago(row.swept_at, now),
         )
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        # a pipe has no width: nothing is cut off for whoever reads it there
+        console = Console(width=PIPE_COLUMNS)
+    console.print(table)
 
 
 def _ago(at: datetime | None, now: datetime) -> str:

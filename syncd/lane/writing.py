@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from syncd.corridor import Channel, Core
 from syncd.corridor.speaking import speak
 from syncd.db import bookmark, outbox
 from syncd.db.outbox import OpenRow
-from syncd.errors import ChannelClosed, Refused, RetryLater
+from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
 from syncd.lane.claiming import Claim, claim
 from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Reading
@@ -21,6 +21,7 @@ from syncd.lane.settling import Settling
 from syncd.stock.model import Reading as StockReading
 
 LONGEST_WINDOW_S = 2.0
+AWAY_S = 0.3
 RESEND_S = (0.5, 30.0)
 """An attempt without an answer is sent again after a growing, jittered pause between these."""
 
@@ -122,18 +123,20 @@ class Writing:
                 self._core, self._channel, self._channel.connector.write(as_write(rows))
             )
         except Refused as error:
-            await self._settling.refused_whole(rows, self.lease_gen, error.reason)
+            reason = error.reason
+            await kept(lambda: self._settling.refused_whole(rows, self.lease_gen, reason))
         except (RetryLater, ChannelClosed) as error:
+            reason = error.reason
             if getattr(error, "maybe_applied", False) or rows[0].times_sent > 0:
-                await self._unclear(rows, error.reason)
+                await kept(lambda: self._unclear(rows, reason))
             else:
-                await self._settling.not_sent(rows, self.lease_gen)
+                await kept(lambda: self._settling.not_sent(rows, self.lease_gen))
             raise
         except asyncio.CancelledError:
             # stopped while the answer was under way: it is taken up again at the next start
             raise
         else:
-            await self._settling.answered(rows, results, self.lease_gen)
+            await kept(lambda: self._settling.answered(rows, results, self.lease_gen))
         finally:
             self.busy.discard(attempt_id)
 
@@ -168,6 +171,15 @@ class Writing:
             await self._settling.spent(rows, readings, self.lease_gen)
         else:
             await self._settling.unconfirmed(rows, readings, asked_at, self.lease_gen)
+
+
+async def kept(settle: Callable[[], Awaitable[None]]) -> None:
+    """Settle an attempt however long the database is away: what was heard is not asked again."""
+    while True:
+        try:
+            return await settle()
+        except DatabaseAway:
+            await asyncio.sleep(AWAY_S)
 
 
 def as_write(rows: Sequence[OpenRow]) -> Write:

@@ -118,7 +118,7 @@ async def test_a_database_that_goes_and_comes_costs_no_webhook(
             await store.sell({"ITEM-01": 2, "ITEM-02": 1})
         await until(lambda: tally.refused >= 3, 10, "refusals")
         await asyncio.to_thread(cluster.start)
-        await until(lambda: not wrong(units, stores), 45, lambda: str(wrong(units, stores)))
+        await until(lambda: not wrong(units, stores), 20, lambda: str(wrong(units, stores)))
 
 
 async def test_ready_soon_after_a_kill_with_work_waiting(process: Process, own_dsn: str) -> None:
