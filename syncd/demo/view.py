@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.layout import Layout
 from rich.panel import Panel
 from rich.table import Table
@@ -49,7 +49,7 @@ def panels(scene: Scene) -> Layout:
     layout = Layout()
     layout.split_column(Layout(name="upper", ratio=3), Layout(name="lower", size=10))
     layout["upper"].split_row(
-        Layout(Panel(_sales(scene), title="sales, and when the others showed them")),
+        Layout(Panel(_sales(scene), title="sale → shown by all others")),
         Layout(Panel(_shelves(scene), title="what the stores show")),
     )
     layout["lower"].split_row(
@@ -113,15 +113,13 @@ def _channels(scene: Scene) -> RenderableType:
         breaker = BREAKER.get(scene.gauges.get(("breaker_state", name), 0.0), "?")
         trouble = "" if scene.driver is None else scene.driver.active.get(name, "")
         table.add_row(
-            Text(trouble or name, "red" if trouble else ""),
+            Text((trouble or name)[:13], "red" if trouble else ""),
             _number(scene, "budget_available", name),
             _number(scene, "outbox_rows", name),
             _number(scene, "units_at_risk", name),
             Text(breaker, "" if breaker == "closed" else "red"),
         )
-    for note in scene.notes:
-        table.add_row(Text(note, "dim"))
-    return table
+    return Group(table, *(Text(note, "dim", no_wrap=True) for note in scene.notes))
 
 
 def _number(scene: Scene, name: str, channel: str) -> str:
@@ -137,7 +135,7 @@ def _totals(scene: Scene) -> RenderableType:
 
 
 def totals(scene: Scene) -> list[tuple[str, str]]:
-    """What has happened so far, in words."""
+    """What has happened so far, in words; calm: no fault on the sale's way."""
     driver = scene.driver
     if driver is None:
         return []
@@ -145,12 +143,14 @@ def totals(scene: Scene) -> list[tuple[str, str]]:
     every = driver.propagation_s()
     counts = driver.counts
     return [
-        ("sales", f"{counts.sales} of {counts.units} units, {counts.turned_away} turned away"),
-        ("after", f"{counts.cancels} cancelled, {counts.refunds} refunded, {counts.edits} edits"),
-        ("shown", f"p50 {_seconds(calm, 0.5)}, p99 {_seconds(calm, 0.99)} undisturbed"),
-        ("", f"p50 {_seconds(every, 0.5)}, p99 {_seconds(every, 0.99)} all"),
-        ("owed", f"{driver.owed} sales"),
-        ("trouble", ", ".join(driver.active.values()) or f"{len(driver.counts.troubles)} so far"),
+        ("sales", f"{counts.sales}, {counts.units} units"),
+        ("sold out", f"{counts.turned_away} turned away"),
+        ("after", f"{counts.cancels} cancels, {counts.refunds} refunds"),
+        ("edits", f"{counts.edits} counts typed"),
+        ("shown", f"p50 {_seconds(every, 0.5)}, p99 {_seconds(every, 0.99)}"),
+        ("calm", f"p50 {_seconds(calm, 0.5)}, p99 {_seconds(calm, 0.99)}"),
+        ("owed", f"{driver.owed} sales not shown yet"),
+        ("trouble", ", ".join(driver.active.values()) or f"{len(counts.troubles)} so far"),
     ]
 
 
