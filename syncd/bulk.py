@@ -48,7 +48,7 @@ class Bulk:
 
     async def step(self) -> bool:
         """Carry out the oldest wish; False when there is none."""
-        async with self._core.db.transaction("take_wish") as conn:
+        async with self._core.db.statement("take_wish") as conn:
             wish = await bookmark.take_wish(conn, self._core.clock())
         if wish is None:
             return False

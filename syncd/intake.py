@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from syncd.connectors.base import Event
@@ -9,6 +10,7 @@ from syncd.corridor import Core
 from syncd.corridor.bells import rung
 from syncd.db import inbox
 from syncd.db.inbox import QueuedEvent
+from syncd.db.pool import LostRace
 from syncd.errors import BadFact, DatabaseAway
 from syncd.fanout import Heard, book
 from syncd.stock.facts import checked, clean
@@ -19,6 +21,12 @@ log = get_logger("syncd.intake")
 BATCH = 500
 POLL_S = 1.0
 AWAY_S = 0.2
+
+BUSY_BATCH = 25
+"""So many events since the last batch: about a thousand a second or more."""
+
+GATHER_S = 0.04
+BEHIND_S = 0.4
 
 
 class Intake:
@@ -33,11 +41,30 @@ class Intake:
         while True:
             try:
                 took = await self.step()
+                while took >= BATCH and self._limit == BATCH:
+                    # behind: while the database works for one batch, we work on another
+                    self._core.gather_s = BEHIND_S
+                    took = min(await asyncio.gather(self.step(), self.step()))
+            except LostRace:
+                continue
             except DatabaseAway:
                 await rung(self._core.bells.intake, AWAY_S)
                 continue
             if not took:
+                self._core.gather_s = 0.0
                 await rung(self._core.bells.intake, POLL_S)
+            else:
+                await self._gather(took)
+
+    async def _gather(self, took: int) -> None:
+        """Wait for a fuller batch where events come so fast that it pays, and never while behind.
+
+        What a batch costs is mostly its round trips, and what a lane sends while intake is behind
+        is old before it arrives: so lanes wait for more, too.
+        """
+        self._core.gather_s = 0.0
+        if BUSY_BATCH <= took < BATCH:
+            await asyncio.sleep(GATHER_S)
 
     async def step(self) -> int:
         """Book one batch; gives how many events left the queue.

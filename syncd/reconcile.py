@@ -137,7 +137,7 @@ class Sweeper:
                 await asyncio.sleep(page.wait_s)
 
     async def _turn(self) -> tuple[int, datetime]:
-        async with self._core.db.transaction("next_turn") as conn:
+        async with self._core.db.statement("next_turn") as conn:
             return await shelf.next_turn(conn), self._core.clock()
 
     async def _book_page(
@@ -176,7 +176,7 @@ class Sweeper:
         missing, known = array("q"), 0
         after = 0
         while True:
-            async with self._core.db.transaction("live_listings") as conn:
+            async with self._core.db.statement("live_listings") as conn:
                 part = await catalog.live_listings(conn, self._channel.id, after, 5000)
             if not part:
                 break

@@ -75,7 +75,7 @@ class Storage:
     async def check(self) -> tuple[bool, str]:
         """Whether the database answers."""
         try:
-            async with self.db.transaction("health") as conn:
+            async with self.db.statement("health") as conn:
                 await status.answer(conn)
         except DatabaseAway as error:
             return False, str(error)

@@ -23,7 +23,7 @@ async def fetch_orders(
     The watermark moves only when the whole fetch is booked. Raises what the connector raises.
     """
     began = core.clock()
-    async with core.db.transaction("bookmark_read") as conn:
+    async with core.db.statement("bookmark_read") as conn:
         mark = await bookmark.bookmark(conn, channel.id)
     since = (mark.orders_through or began - FIRST_FETCH) - overlap
     fetched = 0
@@ -33,6 +33,6 @@ async def fetch_orders(
                 async with core.booking("orders_fetched") as (conn, booking):
                     await book(conn, booking, [Heard(channel.id, told(news)) for news in page])
                 fetched += len(page)
-    async with core.db.transaction("bookmark_move") as conn:
+    async with core.db.statement("bookmark_move") as conn:
         await bookmark.orders_fetched(conn, channel.id, began)
     return fetched

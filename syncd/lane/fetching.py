@@ -40,7 +40,7 @@ class Fetching:
 
     async def fetch_wished(self, chosen: Callable[[], None]) -> bool:
         """Fetch and book the single orders that are wished for; gives whether there were any."""
-        async with self._core.db.transaction("due_orders") as conn:
+        async with self._core.db.statement("due_orders") as conn:
             due = await bookmark.due_orders(
                 conn, self._channel.id, self._core.clock(), ORDERS_AT_ONCE
             )

@@ -95,7 +95,7 @@ class Lane:
         if held_s > 0:
             return held_s
         now = self._core.clock()
-        async with self._core.db.transaction("lane_due") as conn:
+        async with self._core.db.statement("lane_due") as conn:
             due = await outbox.due(
                 conn, self._channel.id, now, list(self.writing.busy), list(self.reading.busy)
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -34,9 +35,11 @@ class Reading:
     async def read_wished(self, chosen: Callable[[], None]) -> bool:
         """Read the listings wished for longest, one call; gives whether there were any."""
         caps = self._channel.connector.capabilities
+        if self._core.gather_s > 0:
+            await asyncio.sleep(self._core.gather_s)
         async with self._channel.http.reserved(caps.read_cost, Priority.NORMAL):
             now = self._core.clock()
-            async with self._core.db.transaction("due_looks") as conn:
+            async with self._core.db.statement("due_looks") as conn:
                 if self._channel.rules.reads_one_by_one:
                     await shelf.fulfilled(conn, self._channel.id, now)
                 looks = await shelf.due_looks(
@@ -53,14 +56,14 @@ class Reading:
 
     async def read_owed(self, listing_ids: Sequence[int]) -> None:
         """Read listings just before a blind write: what it would erase is seen first."""
-        async with self._core.db.transaction("looks_of") as conn:
+        async with self._core.db.statement("looks_of") as conn:
             looks = await shelf.looks_of(conn, [i for i in listing_ids if i not in self.busy])
         if looks:
             await self.read(looks)
 
     async def read(self, looks: Sequence[Look]) -> None:
         """Ask for these listings and book what they show. Raises what the connector raises."""
-        async with self._core.db.transaction("next_turn") as conn:
+        async with self._core.db.statement("next_turn") as conn:
             asked_turn = await shelf.next_turn(conn)
         asked_at = self._core.clock()
         refs = [Ref(x.remote, x.location, x.sku, x.batch_group) for x in looks]

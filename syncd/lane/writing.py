@@ -47,8 +47,9 @@ class Writing:
         caps = self._channel.connector.capabilities
         # wait only when it pays: a fuller batch for the same budget
         window_s = self._channel.http.budget.gather_window_s(caps.write_cost)
+        window_s = min(max(window_s, self._core.gather_s), LONGEST_WINDOW_S)
         if window_s > 0:
-            await asyncio.sleep(min(window_s, LONGEST_WINDOW_S))
+            await asyncio.sleep(window_s)
         if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1:
             await self._read_before()
         async with self._channel.http.reserved(caps.write_cost, Priority.URGENT):
@@ -60,7 +61,7 @@ class Writing:
 
     async def _read_before(self) -> None:
         caps = self._channel.connector.capabilities
-        async with self._core.db.transaction("peek") as conn:
+        async with self._core.db.statement("peek") as conn:
             owed = await outbox.peek(
                 conn, self._channel.id, self._core.clock(), min(caps.read_max, caps.batch_max)
             )
@@ -69,8 +70,10 @@ class Writing:
                 await self._reading.read_owed(owed)
 
     async def _claim(self) -> Claim:
-        async with self._core.db.transaction("bookmark_read") as conn:
-            mark = await bookmark.bookmark(conn, self._channel.id)
+        asked_at = None
+        if self._channel.rules.blind:
+            async with self._core.db.statement("bookmark_read") as conn:
+                asked_at = (await bookmark.bookmark(conn, self._channel.id)).orders_asked_at
         async with self._core.booking("claim") as (conn, booking):
             made = await claim(
                 conn,
@@ -79,7 +82,7 @@ class Writing:
                 self._channel.connector.capabilities,
                 self._core.new_key(),
                 self.lease_gen,
-                mark.orders_asked_at,
+                asked_at,
             )
         if made.rows:
             self.busy.add(made.rows[0].attempt_id)
@@ -90,7 +93,7 @@ class Writing:
     async def resume(self, chosen: Callable[[], None]) -> bool:
         """Take up the open attempt that is longest due: send it again, or settle it by a reading."""
         now = self._core.clock()
-        async with self._core.db.transaction("open_due") as conn:
+        async with self._core.db.statement("open_due") as conn:
             rows = await outbox.open_due(conn, self._channel.id, now, list(self.busy))
         if not rows:
             return False
@@ -148,7 +151,7 @@ class Writing:
             pause_s = self._core.rng.uniform(low, min(high, 2 * low * 2 ** rows[0].times_sent))
         else:
             pause_s = self._channel.connector.capabilities.late_apply_s
-        async with self._core.db.transaction("attempt_unclear") as conn:
+        async with self._core.db.statement("attempt_unclear") as conn:
             await outbox.sent(
                 conn, rows[0].attempt_id, now, now + timedelta(seconds=pause_s), self.lease_gen
             )
