@@ -151,14 +151,14 @@ select l.id, l.item_id, l.warehouse_id, s.shown, s.turn, s.attempt_id is not nul
         and l.gone_at is null and (
             l.skip = g.skip
             or (g.skip = '' and l.skip = 'duplicate')
-            or (g.skip = '' and l.skip = 'unlinked'
-                and not exists (select from item i where i.sku = g.sku)))
+            or (g.skip = '' and l.skip = 'unlinked' and i.id is null))
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
             $9::boolean[], $10::text[])
     with ordinality as g(location, remote, alias, batch_group, sku, title, warehouse_id, managed, skip, n)
 left join listing l on l.channel_id = $1 and l.location = g.location and l.remote = g.remote
 left join shelf s on s.listing_id = l.id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
+left join item i on i.sku = g.sku
 order by g.n
 """
 

@@ -474,12 +474,15 @@ select
     exists (select from attempt a where a.channel_id = $1 and a.not_before <= $2
             and not (a.id = any($3::uuid[]))) as attempts,
     exists (select from order_look where channel_id = $1 and not_before <= $2) as orders,
-    exists (select from look k join shelf s on s.listing_id = k.listing_id
-            where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
-              and not (k.listing_id = any($4::bigint[]))) as looks,
-    exists (select from outbox o join shelf s on s.listing_id = o.listing_id
-            where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2
-              and s.attempt_id is null) as writes,
+    -- the order makes the planner walk the channel's index; exists () would let it read the table
+    coalesce((select true from look k join shelf s on s.listing_id = k.listing_id
+              where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
+                and not (k.listing_id = any($4::bigint[]))
+              order by k.not_before limit 1), false) as looks,
+    coalesce((select true from outbox o join shelf s on s.listing_id = o.listing_id
+              where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2
+                and s.attempt_id is null
+              order by o.owed_at limit 1), false) as writes,
     least(
         (select min(not_before) from outbox
          where channel_id = $1 and parked_at is null and not_before > $2),
