@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +36,8 @@ class Ordeal:
     database_crashes: int
     orders: int
     rate: float
+    events: int
+    """Acknowledged deliveries at least."""
     gap_s: tuple[float, float] = (0.6, 1.8)
 
 
@@ -161,6 +162,7 @@ async def live_through(
     assert shoppers.sales >= ordeal.orders
     assert shoppers.cancels
     assert shoppers.refunds
+    assert len(tally.acknowledged) >= ordeal.events
     assert tally.refused, "no sender ever met a dead daemon"
     say(
         f"{kills} kills and {crashes} database crashes in {suffered_s:.1f} s: "
@@ -182,7 +184,7 @@ async def test_acknowledged_events_outlive_kills(
     units: dict[str, int],
 ) -> None:
     process = make_process(cluster_to_crash.dsn(), stores)
-    await live_through(Ordeal(15, 3, 150, 8.0), process, cluster_to_crash, stores, units)
+    await live_through(Ordeal(15, 3, 150, 8.0, 500), process, cluster_to_crash, stores, units)
 
 
 @pytest.mark.chaos
@@ -192,7 +194,6 @@ async def test_ten_thousand_events_outlive_kills(
     stores: dict[str, Standin],
     units: dict[str, int],
 ) -> None:
-    orders = int(os.environ.get("SYNCD_CHAOS_ORDERS", "2200"))
     for store in stores.values():
         for sku, quantity in units.items():
             await store.edit(sku, 100_000 + quantity)
@@ -200,7 +201,7 @@ async def test_ten_thousand_events_outlive_kills(
     seeds = {sku: 100_000 + quantity for sku, quantity in units.items()}
     for store in stores.values():
         store.book.moves.clear()
-    await live_through(Ordeal(50, 10, orders, 25.0), process, cluster_to_crash, stores, seeds)
+    await live_through(Ordeal(50, 10, 2400, 25.0, 10_000), process, cluster_to_crash, stores, seeds)
 
 
 async def test_a_write_cut_off_by_a_kill_goes_again_at_once(
