@@ -144,14 +144,14 @@ class ListingNow:
 
 
 LOOK_UP = """
-select l.id, l.item_id, l.warehouse_id, s.shown, s.turn, s.attempt_id is not null,
-    v.quantity, l.skip,
-    l.alias = g.alias and l.batch_group = g.batch_group and l.sku = g.sku and l.title = g.title
+select l.id as listing_id, l.item_id, l.warehouse_id, s.shown, s.turn,
+    s.attempt_id is not null as attempt_open, v.quantity, l.skip,
+    (l.alias = g.alias and l.batch_group = g.batch_group and l.sku = g.sku and l.title = g.title
         and l.managed = g.managed and l.warehouse_id is not distinct from g.warehouse_id
         and l.gone_at is null and (
             l.skip = g.skip
             or (g.skip = '' and l.skip = 'duplicate')
-            or (g.skip = '' and l.skip = 'unlinked' and i.id is null))
+            or (g.skip = '' and l.skip = 'unlinked' and i.id is null))) as same
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
             $9::boolean[], $10::text[])
     with ordinality as g(location, remote, alias, batch_group, sku, title, warehouse_id, managed, skip, n)

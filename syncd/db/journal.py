@@ -56,7 +56,7 @@ def _text(detail: dict[str, object]) -> str | None:
 
 
 READ = """
-select j.at, c.name, j.sku, j.outcome, j.before, j.after, j.reason
+select j.at, c.name as channel, j.sku, j.outcome, j.before, j.after, j.reason
 from journal j left join channel c on c.id = j.channel_id
 where ($1::text is null or j.sku = $1) and ($2::text is null or c.name = $2)
   and ($3::text is null or j.outcome = $3) and j.at >= $4

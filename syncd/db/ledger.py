@@ -17,7 +17,7 @@ with given as (
 insert into sales_order as o (channel_id, order_id, number, version, digest, terminal)
 select * from given
 on conflict (channel_id, order_id) do update set number = o.number
-returning channel_id, order_id, version, digest, terminal, xmax = 0
+returning channel_id, order_id, version, digest, terminal, xmax = 0 as fresh
 """
 
 
@@ -215,7 +215,7 @@ async def book(
 
 
 LEVELS = """
-select v.item_id, v.warehouse_id, v.quantity, 0::bigint
+select v.item_id, v.warehouse_id, v.quantity, 0::bigint as delta
 from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
 join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
 """

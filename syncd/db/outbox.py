@@ -91,7 +91,7 @@ with pick as (
 )
 select s.listing_id, l.channel_id, l.remote, l.location, l.sku, l.batch_group, l.item_id,
     l.warehouse_id, o.version, o.forced, o.batch_cap, o.owed_at, o.received_at, s.shown,
-    s.stale_times, exists (select from look k where k.listing_id = s.listing_id)
+    s.stale_times, exists (select from look k where k.listing_id = s.listing_id) as looking
 from pick p
 join shelf s on s.listing_id = p.listing_id
 join listing l on l.id = p.listing_id
@@ -266,7 +266,7 @@ class OpenRow:
 
 
 OPEN_DUE = """
-select a.id, a.op, a.created_at, a.times_sent, a.last_sent_at, r.listing_id, l.remote, l.location,
+select a.id as attempt_id, a.op, a.created_at, a.times_sent, a.last_sent_at, r.listing_id, l.remote, l.location,
     l.sku, l.batch_group, r.from_quantity, r.to_quantity, r.level, r.version, r.received_at
 from (select * from attempt where channel_id = $1 and not_before <= $2
         and not (id = any($3::uuid[])) order by not_before limit 1) a
@@ -432,10 +432,10 @@ class OutboxNow:
 
 
 OUTBOX_NOW = """
-select c.id, count(o.listing_id) filter (where o.parked_at is null),
-    min(o.owed_at) filter (where o.parked_at is null),
-    coalesce(sum(o.risk), 0)::bigint, count(o.parked_at),
-    (select count(*) from attempt a where a.channel_id = c.id)
+select c.id as channel_id, count(o.listing_id) filter (where o.parked_at is null) as waiting,
+    min(o.owed_at) filter (where o.parked_at is null) as oldest,
+    coalesce(sum(o.risk), 0)::bigint as risk, count(o.parked_at) as parked,
+    (select count(*) from attempt a where a.channel_id = c.id) as open_attempts
 from channel c left join outbox o on o.channel_id = c.id
 group by c.id order by c.id
 """

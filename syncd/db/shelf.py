@@ -34,7 +34,8 @@ class Shelf:
 
 LOCK = """
 select s.listing_id, l.channel_id, l.location, l.sku, l.item_id, l.warehouse_id, l.managed, l.skip,
-    l.gone_at is not null, s.shown, s.shown_at, s.turn, s.attempt_id is not null, s.lag_asks
+    l.gone_at is not null as gone, s.shown, s.shown_at, s.turn, s.attempt_id is not null as attempt_open,
+    s.lag_asks
 from shelf s join listing l on l.id = s.listing_id
 where s.listing_id in (
     select b.id
