@@ -605,7 +605,7 @@ class World:
                 due_s += random.expovariate(asked["rate"])
             await asyncio.sleep(max(due_s - time.perf_counter(), 0))
         offered_s = time.perf_counter() - began_s
-        await load.drained(30)
+        await load.drained(150)
         all_acked_s = time.perf_counter() - began_s
         if watch:
             await self._until(lambda: all(s.shown_s for s in self.sales), 10)

@@ -218,17 +218,17 @@ def _columns(listings: Sequence[NewListing]) -> tuple[list[object], ...]:
 
 
 MARK_DUPLICATES = """
-with twice as (
-    select location, sku from listing
+with counted as (
+    select id, skip, count(*) over (partition by location, sku) > 1 as twice from listing
     where channel_id = $1 and sku <> '' and gone_at is null
-    group by location, sku having count(*) > 1
+), wrong as materialized (
+    select id, twice from counted
+    where (twice and skip in ('', 'unlinked')) or (not twice and skip = 'duplicate')
 )
 update listing l set
-    skip = case when t.sku is null then '' else 'duplicate' end,
-    item_id = case when t.sku is null then (select id from item i where i.sku = l.sku) end
-from listing me left join twice t on t.location = me.location and t.sku = me.sku
-where l.id = me.id and me.channel_id = $1 and me.gone_at is null
-  and ((t.sku is not null and l.skip in ('', 'unlinked')) or (t.sku is null and l.skip = 'duplicate'))
+    skip = case when w.twice then 'duplicate' else '' end,
+    item_id = case when not w.twice then (select id from item i where i.sku = l.sku) end
+from wrong w where l.id = w.id
 returning l.id, l.sku, l.skip
 """
 
