@@ -15,9 +15,7 @@ SETTLE_S = 60
 def measure(shops: tuple[str, ...]) -> list[Row]:
     limited = shops == REAL
     with scene(shops=shops) as made:
-        sold = made.shops.ask(
-            "sell", door=made.daemon.door, rate=RATE, seconds=SECONDS, watch=not limited or 1
-        )
+        sold = made.shops.ask("sell", door=made.daemon.door, rate=RATE, seconds=SECONDS, watch=True)
         left = made.shops.ask("settled", seconds=SETTLE_S)
         counts = made.shops.ask("counts")
     shown, label = sold["propagation_ms"], "real buckets" if limited else "no rate limits"

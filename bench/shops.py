@@ -164,7 +164,7 @@ class Shopify(Shop):
             f"X-Shopify-Webhook-Id: {random.getrandbits(120):030x}\r\n"
         )
 
-    def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:  # noqa: ARG002 - alike for every shop
         if target.startswith("/bulk"):
             return 200, "", b"".join(self._bulk_lines())
         asked = decode(body)
@@ -300,7 +300,7 @@ class WooCommerce(Shop):
             f"X-WC-Webhook-Delivery-ID: {random.getrandbits(120):030x}\r\n"
         )
 
-    def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:  # noqa: ARG002 - alike for every shop
         url = urlsplit(target)
         path = url.path.removeprefix("/wp-json/wc/v3")
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -362,7 +362,7 @@ class ShopWired(Shop):
         event |= {"subjectId": order, "data": {"object": found}}
         yield "order.finalized", {"timestamp": 0, "event": event}
 
-    def signed(self, topic: str, payload: bytes) -> str:
+    def signed(self, topic: str, payload: bytes) -> str:  # noqa: ARG002 - alike for every shop
         return f"X-ShopWired-Signature: {hmac.digest(SECRET, payload, 'sha256').hex()}\r\n"
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, str, bytes]:
@@ -679,7 +679,7 @@ class World:
     async def _until(self, true: Callable[[], bool], timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while not true():
+                while not true():  # noqa: ASYNC110 - shelves ring no bell
                     await asyncio.sleep(0.1)
 
 

@@ -25,8 +25,9 @@ AWAY_S = 0.2
 BUSY_BATCH = 25
 """So many events since the last batch: about a thousand a second or more."""
 
-GATHER_S = 0.04
-BEHIND_S = 0.4
+GATHER_S = 0.08
+LANES_GATHER_S = 0.5
+"""What a lane sends while so much comes in is old before it arrives: one fuller call says more."""
 
 
 class Intake:
@@ -43,7 +44,7 @@ class Intake:
                 took = await self.step()
                 while took >= BATCH and self._limit == BATCH:
                     # behind: while the database works for one batch, we work on another
-                    self._core.gather_s = BEHIND_S
+                    self._core.gather_s = LANES_GATHER_S
                     took = min(await asyncio.gather(self.step(), self.step()))
             except LostRace:
                 continue
@@ -57,13 +58,13 @@ class Intake:
                 await self._gather(took)
 
     async def _gather(self, took: int) -> None:
-        """Wait for a fuller batch where events come so fast that it pays, and never while behind.
+        """Wait for a fuller batch where events come so fast that it pays, and let lanes wait too.
 
-        What a batch costs is mostly its round trips, and what a lane sends while intake is behind
-        is old before it arrives: so lanes wait for more, too.
+        What a batch costs is mostly its round trips; with a few events a second nobody waits.
         """
-        self._core.gather_s = 0.0
-        if BUSY_BATCH <= took < BATCH:
+        busy = took >= BUSY_BATCH
+        self._core.gather_s = LANES_GATHER_S if busy else 0.0
+        if busy and took < BATCH:
             await asyncio.sleep(GATHER_S)
 
     async def step(self) -> int:

@@ -64,7 +64,8 @@ class Core:
     new_key: Callable[[], UUID] = uuid4
     statements_counted: int = 0
     gather_s: float = 0.0
-    """How long lanes wait for more before they read or write: above 0 while intake is behind."""
+    """How long lanes wait for more before they read or write: above 0 while events come by the
+    thousand."""
 
     @asynccontextmanager
     async def booking(self, name: str) -> AsyncIterator[tuple[Connection, Booking]]:
