@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from syncd.connectors.base import Capabilities, WriteKind, WriteOp
-from syncd.db import outbox, shelf
+from syncd.db import attempts, outbox, shelf
+from syncd.db.attempts import Attempt, AttemptRow, OpenRow
 from syncd.db.journal import Line
-from syncd.db.outbox import Attempt, AttemptRow, Candidate, OpenRow, Wanted
+from syncd.db.outbox import Candidate, Wanted
 from syncd.db.pool import Connection
 from syncd.fanout import Booking
 from syncd.stock.decide import STALE_TIMES, Rank, is_raise, needs_orders_first, owed
@@ -205,7 +206,7 @@ async def _open(
         )
         for p in batch
     ]
-    if not await outbox.open_attempt(conn, attempt, lease_gen, rows):
+    if not await attempts.open_attempt(conn, attempt, lease_gen, rows):
         return []
     return [
         OpenRow(

@@ -13,7 +13,7 @@ from syncd.connectors.breaker import State
 from syncd.corridor import Channel, Core
 from syncd.corridor.bells import rung
 from syncd.corridor.speaking import speak
-from syncd.db import outbox
+from syncd.db import attempts, outbox
 from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
 from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Reading
@@ -77,7 +77,7 @@ class Lane:
         while True:
             try:
                 async with self._core.db.transaction("take_lane") as conn:
-                    self.writing.lease_gen = await outbox.take_lane(
+                    self.writing.lease_gen = await attempts.take_lane(
                         conn, self._channel.id, self._core.clock()
                     )
             except DatabaseAway:

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from syncd.connectors.base import Outcome, RowResult, WriteKind, WriteOp
 from syncd.corridor import Channel, Core
-from syncd.db import catalog, outbox, shelf, suspense
+from syncd.db import attempts, catalog, outbox, shelf, suspense
+from syncd.db.attempts import OpenRow, Settled
 from syncd.db.journal import Line
-from syncd.db.outbox import OpenRow, Settled
 from syncd.db.pool import Connection, LostRace
 from syncd.db.suspense import Doubt
 from syncd.fanout import Booking, owe_again
@@ -57,14 +57,14 @@ class Settling:
         self, rows: Sequence[OpenRow], results: Sequence[RowResult], lease_gen: int
     ) -> None:
         async with self._core.booking("settle") as (conn, booking):
-            locked = await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen)
+            locked = await attempts.lock_attempt(conn, rows[0].attempt_id, lease_gen)
             if not locked:
                 return
             settled = [
                 self._settled(row, result, locked[row.listing_id], booking.now)
                 for row, result in zip(rows, results, strict=True)
             ]
-            await outbox.settle(conn, rows[0].attempt_id, settled)
+            await attempts.settle(conn, rows[0].attempt_id, settled)
             await self._close_rows(conn, booking, rows, results)
             disturbed = [row.listing_id for row in rows if not locked[row.listing_id][0]]
             await self._look_again(conn, booking, rows, results, disturbed)
@@ -75,7 +75,7 @@ class Settling:
     def _settled(
         self, row: OpenRow, result: RowResult, locked: tuple[bool, int | None], now: datetime
     ) -> Settled:
-        """What a shelf shows after its row ended so; `locked` as `outbox.lock_attempt` gives it."""
+        """What a shelf shows after its row ended so; `locked` as `attempts.lock_attempt` gives it."""
         undisturbed, shown = locked
         if result.outcome is Outcome.APPLIED:
             value = row.to_quantity
@@ -196,13 +196,13 @@ class Settling:
     async def not_sent(self, rows: Sequence[OpenRow], lease_gen: int) -> None:
         """The write certainly was not applied: its rows stay owed and its shelves as they were."""
         async with self._core.booking("settle_not_sent") as (conn, booking):
-            locked = await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen)
+            locked = await attempts.lock_attempt(conn, rows[0].attempt_id, lease_gen)
             if locked:
                 dropped = RowResult(Outcome.NOT_APPLIED)
                 settled = [
                     self._settled(row, dropped, locked[row.listing_id], booking.now) for row in rows
                 ]
-                await outbox.settle(conn, rows[0].attempt_id, settled)
+                await attempts.settle(conn, rows[0].attempt_id, settled)
 
     async def journal_unclear(self, rows: Sequence[OpenRow], reason: str) -> None:
         """Tell, once per attempt, that nobody knows whether it was applied."""
@@ -222,14 +222,14 @@ class Settling:
     ) -> None:
         """A blind write without an answer is over: its shelves show what they were read to show."""
         async with self._core.booking("settle_unconfirmed") as (conn, booking):
-            locked = await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen)
+            locked = await attempts.lock_attempt(conn, rows[0].attempt_id, lease_gen)
             if not locked:
                 return
             settled = [
                 Settled(r.listing_id, x.quantity, x.at or asked_at, changed=True)
                 for r, x in zip(rows, readings, strict=True)
             ]
-            await outbox.settle(conn, rows[0].attempt_id, settled)
+            await attempts.settle(conn, rows[0].attempt_id, settled)
             gone = [r.remote for r, x in zip(rows, readings, strict=True) if x.missing]
             if gone:
                 await catalog.mark_gone(conn, self._channel.id, gone, "", booking.now)
@@ -255,7 +255,7 @@ class Settling:
     ) -> None:
         """The key's life is over: value and stamp decide, and a person sees every case."""
         async with self._core.booking("settle_spent") as (conn, booking):
-            locked = await outbox.lock_attempt(conn, rows[0].attempt_id, lease_gen)
+            locked = await attempts.lock_attempt(conn, rows[0].attempt_id, lease_gen)
             if not locked:
                 return
             settled, doubts = [], []
@@ -278,7 +278,7 @@ class Settling:
                             doubt.evidence,
                         )
                     )
-            await outbox.settle(conn, rows[0].attempt_id, settled)
+            await attempts.settle(conn, rows[0].attempt_id, settled)
             await suspense.keep(conn, doubts, booking.now)
             booking.lanes.add(self._channel.id)
 

@@ -11,8 +11,8 @@ from syncd.connectors.base import Ref, Write, WriteKind, WriteOp, WriteRow
 from syncd.connectors.budget import Priority
 from syncd.corridor import Channel, Core
 from syncd.corridor.speaking import speak
-from syncd.db import bookmark, outbox
-from syncd.db.outbox import OpenRow
+from syncd.db import attempts, bookmark, outbox
+from syncd.db.attempts import OpenRow
 from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
 from syncd.lane.claiming import Claim, claim
 from syncd.lane.fetching import Fetching
@@ -94,7 +94,7 @@ class Writing:
         """Take up the open attempt that is longest due: send it again, or settle it by a reading."""
         now = self._core.clock()
         async with self._core.db.statement("open_due") as conn:
-            rows = await outbox.open_due(conn, self._channel.id, now, list(self.busy))
+            rows = await attempts.open_due(conn, self._channel.id, now, list(self.busy))
         if not rows:
             return False
         self.busy.add(rows[0].attempt_id)
@@ -152,7 +152,7 @@ class Writing:
         else:
             pause_s = self._channel.connector.capabilities.late_apply_s
         async with self._core.db.statement("attempt_unclear") as conn:
-            await outbox.sent(
+            await attempts.sent(
                 conn, rows[0].attempt_id, now, now + timedelta(seconds=pause_s), self.lease_gen
             )
         if rows[0].times_sent == 0:

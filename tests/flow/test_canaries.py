@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from syncd.connectors.base import Ref
-from syncd.db import inbox, outbox
+from syncd.db import attempts, inbox, outbox
 from syncd.fanout import orders as booking_orders
 from syncd.fanout import readings
 from syncd.lane import claiming, writing
@@ -38,18 +38,18 @@ def a_matching_value_confirms(patch: Patch) -> None:
     """A reading equal to what an open attempt wanted closes it as applied."""
     send = Writing._send
 
-    async def deviating(self: Writing, rows: Sequence[outbox.OpenRow]) -> None:
+    async def deviating(self: Writing, rows: Sequence[attempts.OpenRow]) -> None:
         if rows[0].times_sent and self._keyed:
             refs = [Ref(r.remote, r.location, r.sku, r.batch_group) for r in rows]
             found = await self._channel.connector.read(refs)
             if [x.quantity for x in found] == [r.to_quantity for r in rows]:
                 async with self._core.booking("settle") as (conn, booking):
-                    await outbox.lock_attempt(conn, rows[0].attempt_id, self.lease_gen)
+                    await attempts.lock_attempt(conn, rows[0].attempt_id, self.lease_gen)
                     settled = [
-                        outbox.Settled(r.listing_id, x.quantity, x.at, changed=True)
+                        attempts.Settled(r.listing_id, x.quantity, x.at, changed=True)
                         for r, x in zip(rows, found, strict=True)
                     ]
-                    await outbox.settle(conn, rows[0].attempt_id, settled)
+                    await attempts.settle(conn, rows[0].attempt_id, settled)
                     await outbox.ack(conn, [(r.listing_id, r.version) for r in rows])
                     booking.lanes.add(self._channel.id)
                 return
@@ -59,14 +59,14 @@ def a_matching_value_confirms(patch: Patch) -> None:
 
 
 def shown_is_forgotten_at_claim(patch: Patch) -> None:
-    store = outbox.open_attempt
+    store = attempts.open_attempt
 
     async def deviating(conn: Any, attempt: Any, lease_gen: int, rows: Any) -> bool:
         opened = await store(conn, attempt, lease_gen, rows)
         await conn.execute("update shelf set shown = null where attempt_id = $1", attempt.id)
         return opened
 
-    patch.setattr(outbox, "open_attempt", deviating)
+    patch.setattr(attempts, "open_attempt", deviating)
 
 
 def a_lost_answer_goes_again_under_a_new_key(patch: Patch) -> None:
@@ -81,7 +81,7 @@ def a_blind_raise_does_not_wait_for_orders(patch: Patch) -> None:
 def a_time_out_counts_as_not_applied(patch: Patch) -> None:
     unclear = Writing._unclear
 
-    async def deviating(self: Writing, rows: Sequence[outbox.OpenRow], reason: str) -> None:
+    async def deviating(self: Writing, rows: Sequence[attempts.OpenRow], reason: str) -> None:
         if self._keyed:
             await unclear(self, rows, reason)
         else:

@@ -18,7 +18,7 @@ from syncd.config import Settings
 from syncd.connectors import memory
 from syncd.connectors.memory import MemoryStore
 from syncd.corridor import Channel, Core
-from syncd.db import bookmark, catalog, inbox, ledger, outbox, shelf
+from syncd.db import attempts, bookmark, catalog, inbox, ledger, outbox, shelf
 from syncd.db.inbox import NewEvent
 from syncd.db.pool import Database
 from syncd.intake import Intake
@@ -128,7 +128,7 @@ class Town:
         """A (new) lane takes the channel over, as after a restart."""
         lane = Lane(self.core, self.channel(name))
         async with self.db.transaction("take") as conn:
-            lane.writing.lease_gen = await outbox.take_lane(
+            lane.writing.lease_gen = await attempts.take_lane(
                 conn, self.channel(name).id, self.clock()
             )
         self.lanes[name] = lane

@@ -1,0 +1,218 @@
+"""Attempts: writes as stored before they are sent, taken over by whoever has the lane, settled once.
+
+Every statement here touches only listings whose shelf the transaction has locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from syncd.db.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One listing of an attempt. `turn` is the shelf's turn since the claim."""
+
+    listing_id: int
+    from_quantity: int | None
+    to_quantity: int
+    level: int
+    version: int
+    received_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One write as stored before it is sent; its id is the key."""
+
+    id: UUID
+    channel_id: int
+    op: str
+    created_at: datetime
+    not_before: datetime
+
+
+OPEN_ATTEMPT = """
+insert into attempt (id, channel_id, op, lease_gen, created_at, not_before)
+select $1, c.id, $3, c.lease_gen, $4, $5 from channel c where c.id = $2 and c.lease_gen = $6
+"""
+
+OPEN_ROWS = """
+insert into attempt_row (listing_id, attempt_id, position, from_quantity, to_quantity, level, version,
+                         received_at, turn)
+select g.listing_id, $1, g.n - 1, g.from_quantity, g.to_quantity, g.level, g.version, g.received_at,
+    nextval('turn')
+from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
+    with ordinality as g(listing_id, from_quantity, to_quantity, level, version, received_at, n)
+"""
+
+OPEN_SHELVES = """
+update shelf s set attempt_id = $1, turn = r.turn
+from attempt_row r where r.attempt_id = $1 and s.listing_id = r.listing_id
+"""
+
+
+async def open_attempt(
+    conn: Connection, attempt: Attempt, lease_gen: int, rows: Sequence[AttemptRow]
+) -> bool:
+    """Store an attempt on locked shelves; False when another daemon has taken the lane."""
+    tag = await conn.execute(
+        OPEN_ATTEMPT,
+        attempt.id,
+        attempt.channel_id,
+        attempt.op,
+        attempt.created_at,
+        attempt.not_before,
+        lease_gen,
+    )
+    if tag.endswith(" 0"):
+        return False
+    await conn.execute(
+        OPEN_ROWS,
+        attempt.id,
+        [r.listing_id for r in rows],
+        [r.from_quantity for r in rows],
+        [r.to_quantity for r in rows],
+        [r.level for r in rows],
+        [r.version for r in rows],
+        [r.received_at for r in rows],
+    )
+    await conn.execute(OPEN_SHELVES, attempt.id)
+    return True
+
+
+TAKE_LANE = "update channel set lease_gen = lease_gen + 1 where id = $1 returning lease_gen"
+ADOPT_ATTEMPTS = """
+update attempt set lease_gen = $2,
+    not_before = case when times_sent = 0 then least(not_before, $3) else not_before end
+where channel_id = $1
+"""
+
+
+async def take_lane(conn: Connection, channel_id: int, now: datetime) -> int:
+    """Fence off every earlier daemon on this channel and take over its open attempts.
+
+    One whose outcome its daemon did not live to tell is due at once: nobody else waits for it.
+    """
+    lease_gen: int = await conn.fetchval(TAKE_LANE, channel_id)
+    await conn.execute(ADOPT_ATTEMPTS, channel_id, lease_gen, now)
+    return lease_gen
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRow:
+    """A row of an open attempt with what names its listing to the connector."""
+
+    attempt_id: UUID
+    op: str
+    created_at: datetime
+    times_sent: int
+    last_sent_at: datetime | None
+    listing_id: int
+    remote: str
+    location: str
+    sku: str
+    batch_group: str
+    from_quantity: int | None
+    to_quantity: int
+    level: int
+    version: int
+    received_at: datetime | None
+
+
+OPEN_DUE = """
+select a.id as attempt_id, a.op, a.created_at, a.times_sent, a.last_sent_at, r.listing_id, l.remote, l.location,
+    l.sku, l.batch_group, r.from_quantity, r.to_quantity, r.level, r.version, r.received_at
+from (select * from attempt where channel_id = $1 and not_before <= $2
+        and not (id = any($3::uuid[])) order by not_before limit 1) a
+join attempt_row r on r.attempt_id = a.id
+join listing l on l.id = r.listing_id
+order by r.position
+"""
+
+
+async def open_due(
+    conn: Connection, channel_id: int, now: datetime, busy: Sequence[UUID]
+) -> list[OpenRow]:
+    """The rows of the open attempt that is longest due to be sent or settled again; [] for none."""
+    return [OpenRow(*row) for row in await conn.fetch(OPEN_DUE, channel_id, now, busy)]
+
+
+SENT = """
+update attempt set times_sent = times_sent + 1, last_sent_at = $2, not_before = $3
+where id = $1 and lease_gen = $4
+"""
+
+
+async def sent(
+    conn: Connection, attempt_id: UUID, now: datetime, not_before: datetime, lease_gen: int
+) -> bool:
+    """The attempt ended without a clear answer: it stays open and is due again then."""
+    tag = await conn.execute(SENT, attempt_id, now, not_before, lease_gen)
+    return not tag.endswith(" 0")
+
+
+LOCK_ATTEMPT = """
+select s.listing_id, s.turn = r.turn, s.shown
+from attempt_row r join attempt a on a.id = r.attempt_id join shelf s on s.listing_id = r.listing_id
+where r.attempt_id = $1 and a.lease_gen = $2
+order by s.listing_id
+for no key update of s
+"""
+
+
+async def lock_attempt(
+    conn: Connection, attempt_id: UUID, lease_gen: int
+) -> dict[int, tuple[bool, int | None]]:
+    """Lock the shelves of an attempt: listing → (nothing was booked on it since the claim, shown).
+
+    Empty when another daemon has taken the lane or the attempt is settled.
+    """
+    rows = await conn.fetch(LOCK_ATTEMPT, attempt_id, lease_gen)
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How one row of an attempt ended. `changed`: its shelf shows `shown` now, else what it did.
+
+    `stale`: its comparison failed once more.
+    """
+
+    listing_id: int
+    shown: int | None = None
+    shown_at: datetime | None = None
+    changed: bool = False
+    stale: bool = False
+
+
+SETTLE = """
+update shelf s set
+    shown = case when g.changed then g.shown else s.shown end,
+    shown_at = case when g.changed then g.shown_at else s.shown_at end,
+    stale_times = case when g.stale then s.stale_times + 1
+                       when g.changed then 0 else s.stale_times end,
+    attempt_id = null, lag_asks = 0, turn = nextval('turn')
+from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::boolean[], $5::boolean[])
+    as g(listing_id, shown, shown_at, changed, stale)
+where s.listing_id = g.listing_id
+"""
+
+CLOSE = "delete from attempt where id = $1"
+
+
+async def settle(conn: Connection, attempt_id: UUID, rows: Sequence[Settled]) -> None:
+    """Close an attempt: its locked shelves show what the answer says and their turn moves."""
+    await conn.execute(
+        SETTLE,
+        [r.listing_id for r in rows],
+        [r.shown for r in rows],
+        [r.shown_at for r in rows],
+        [r.changed for r in rows],
+        [r.stale for r in rows],
+    )
+    await conn.execute(CLOSE, attempt_id)
