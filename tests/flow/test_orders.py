@@ -10,6 +10,7 @@ import pytest
 
 from syncd.connectors.memory import MemoryStore
 from syncd.connectors.memory_shapes import LineBody
+from syncd.db import bookmark
 from syncd.fanout import Heard, book
 from syncd.stock.model import OrderHint, OrderSeen
 from tests.flow.town import LEVELS, ORDERS, Town
@@ -316,6 +317,29 @@ async def test_an_order_older_than_the_first_count_moves_nothing_but_its_refund_
     plan.lose_webhooks()
     plan.clock.forward(3600)
     await plan.seed()
+    assert await movements(plan) == []
+    plan.clock.forward(60)
+    await shop.refund(order, "MUG", 2, restock=True)
+    await plan.settle()
+    assert await movements(plan) == [("refund", 2)]
+    assert plan.shelves("MUG") == {"uk": 52, "woo": 52}
+
+
+async def test_an_old_order_first_heard_of_after_the_count_is_inside_it(plan: Town) -> None:
+    """Too old to be fetched before the count; then somebody pays it, or writes a note."""
+    source, shop = plan.store("uk", LEVELS), plan.store("woo", ORDERS)
+    for store in (source, shop):
+        store.add("MUG", 50)
+    await plan.open()
+    shop.subscribe("orders/update", "https://town.example/webhooks/woo")
+    order = await shop.sell({"MUG": 5}, paid=False)
+    plan.lose_webhooks()
+    plan.clock.forward(80 * 86400)
+    async with plan.db.transaction("partitions") as conn:
+        await bookmark.ensure_partitions(conn, plan.clock().date())
+    await plan.seed()
+    await shop.pay(order)
+    await plan.settle()
     assert await movements(plan) == []
     plan.clock.forward(60)
     await shop.refund(order, "MUG", 2, restock=True)
