@@ -27,26 +27,34 @@ from tests.postgres import Cluster
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLATFORMS = ("woocommerce", "shopwired", "shopify")
-UNITS = {f"SKU-{n:02d}": 900 for n in range(40)}
-RATE = 40.0
+SHARE = 10
+"""Items that one cell sells: those of earlier cells may still wait for what became of a write."""
+UNITS = {f"SKU-{n:03d}": 900 for n in range(SHARE * 10)}
+RATE = 15.0
 LOOK_S = 0.002
-SALES = 36
+SALES = 20
 AGAIN = 3
-"""A window that was slower than allowed is measured again: the machine may have been busy."""
+"""A window that was slower than allowed is measured again, beside a new one in which all are well:
+the machine may have become busy."""
 SLOWER = 1.2
 SLOWER_S = 0.010
 AGREE_S = 75.0
 """Thirty seconds for a call that hangs, thirty for what it may still apply, and what follows."""
 
-Fault = Callable[[Faults], None]
+Fault = Callable[[Faults, list[str]], None]
+"""Makes a store ill, on these items where it is about items."""
 
 
 def _set(**values: Any) -> Fault:
-    def fall_ill(faults: Faults) -> None:
+    def fall_ill(faults: Faults, _: list[str]) -> None:
         for name, value in values.items():
             setattr(faults, name, value)
 
     return fall_ill
+
+
+def _refuse(faults: Faults, skus: list[str]) -> None:
+    faults.refuse_skus = set(skus[::3])
 
 
 FAULTS: dict[str, Fault] = {
@@ -57,7 +65,7 @@ FAULTS: dict[str, Fault] = {
     "HTML for JSON": _set(html=True),
     "429": _set(status=429),
     "429 with Retry-After": _set(status=429, retry_after_s=0.3),
-    "partial batch failure": _set(refuse_skus={f"SKU-{n:02d}" for n in range(0, 40, 3)}),
+    "partial batch failure": _refuse,
     "expired token": _set(expired=True),
 }
 """In an order in which none hides from the next: a closed channel is asked again after 30 s."""
@@ -78,18 +86,30 @@ class World:
     stores: dict[str, Standin]
     healthy: list[float] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
-    _next: int = 0
+    sold: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNITS, 0))
+    skus: list[str] = field(default_factory=lambda: list(UNITS)[:SHARE])
+
+    @property
+    def asked(self) -> int:
+        """Requests that reached the sick store's API since it listens."""
+        store: Any = self.stores[self.sick]
+        return int(store._runner.server.requests_count)
+
+    async def _well(self) -> bool:
+        return (await self.process.metrics())["breaker_state", self.sick] == 0
 
     async def recover(self) -> None:
         """Well again; whoever hangs is hung up on."""
         store: Any = self.stores[self.sick]
         hung = store.faults.hang
-        _set(**WELL)(store.faults)
+        _set(**WELL)(store.faults, [])
         store.faults.refuse_skus = set()
         if hung:
             port = store._port
             await store._runner.cleanup()
             await store.start(port)
+        if not self.process.said("channel.closed"):
+            await until(self._well, 15, "its breaker closed")
 
     async def ways_s(self) -> list[float]:
         """Sell in the two well stores in turn; gives each sale's way to the other one's shelf."""
@@ -103,15 +123,13 @@ class World:
         while sold < SALES or watching:
             now = loop.time()
             if sold < SALES and now >= at:
-                # each sale has an item of its own for as long as it is watched
-                sku = f"SKU-{self._next % len(UNITS):02d}"
-                self._next += 1
+                sku = self.skus[sold % SHARE]
                 seller, other = self._pair(pair, sold)
-                before = other.shelf(sku)
                 await seller.sell({sku: 1})
+                self.sold[sku] += 1
                 # ShopWired's budget is two calls a second: its own shelf is not timed
                 if other.platform != "shopwired":
-                    watching.append((other, sku, before - 1, loop.time()))
+                    watching.append((other, sku, UNITS[sku] - self.sold[sku], loop.time()))
                 sold += 1
                 at += 1 / RATE
             done = [one for one in watching if one[0].shelf(one[1]) <= one[2]]
@@ -152,7 +170,8 @@ class Worlds:
             never_give_up(name, store, Tally())
         made = World(sick, process, stores)
         await made.ways_s()
-        made.healthy = await made.ways_s() + await made.ways_s()
+        windows = [await made.ways_s() for _ in range(3)]
+        made.healthy = min(windows, key=lambda ways: percentile(ways, 0.99) or 0.0)
         self.made[sick] = made
         return made
 
@@ -165,24 +184,37 @@ async def worlds(
         yield Worlds(durable, tmp_path_factory.mktemp("sick"), stack)
 
 
+def steady(ill_s: float, base_s: float) -> bool:
+    return ill_s <= max(base_s * SLOWER, base_s + SLOWER_S)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("sick", PLATFORMS)
 async def test_the_others_keep_their_pace(worlds: Worlds, sick: str, fault: str) -> None:
     world = await worlds.of(sick)
-    FAULTS[fault](world.stores[sick].faults)
-    base_s = percentile(world.healthy, 0.99) or 0.0
-    allowed_s = max(base_s * SLOWER, base_s + SLOWER_S)
-    tried: list[float] = []
+    first = SHARE * (1 + list(FAULTS).index(fault))
+    world.skus = list(UNITS)[first : first + SHARE]
+    tried: list[tuple[float, float]] = []
     try:
-        while not tried or (min(tried) > allowed_s and len(tried) < AGAIN):
-            tried.append(percentile(await world.ways_s(), 0.99) or 0.0)
+        while len(tried) < AGAIN:
+            if tried:
+                await world.recover()
+                world.healthy = await world.ways_s()
+            asked = world.asked
+            FAULTS[fault](world.stores[sick].faults, world.skus)
+            base_s = percentile(world.healthy, 0.99) or 0.0
+            tried.append((percentile(await world.ways_s(), 0.99) or 0.0, base_s))
+            if steady(*tried[-1]):
+                break
+        await until(lambda: world.asked > asked, 15, "the sick store asked for anything")
     finally:
         await world.recover()
+    ill_s, base_s = tried[-1]
     world.told.append(
-        f"{sick:<12} {fault:<22} others' p99 {min(tried) * 1000:4.0f} ms, "
+        f"{sick:<12} {fault:<22} others' p99 {ill_s * 1000:4.0f} ms, "
         f"while all were well {base_s * 1000:4.0f} ms, windows measured {len(tried)}"
     )
-    assert min(tried) <= allowed_s, world.told[-1]
+    assert steady(ill_s, base_s), world.told[-1]
 
 
 @pytest.mark.parametrize("sick", PLATFORMS)
@@ -196,10 +228,11 @@ async def test_all_agree_at_the_end(worlds: Worlds, sick: str) -> None:
     )
     metrics = await world.process.metrics()
     say("\n".join([*world.told, f"{sick}: all agree, waited for {agree_s:.1f} s"]))
-    assert [line["channel"] for line in world.process.said("channel.closed")] == [sick]
+    assert {line["channel"] for line in world.process.said("channel.closed")} == {sick}
     assert metrics["ambiguous_total",] > 0, "no answer was lost"
     assert metrics["throttled_total",] > 0, "nothing was throttled"
-    assert metrics["deliveries_total", sick, "refused"] > 0, "nothing was refused by name"
+    refused = sum(metrics["deliveries_total", sick, one] for one in ("refused", "unnamed"))
+    assert refused > 0, "no batch failed in part"
     for name, store in world.stores.items():
         assert store.counters.invalid == []
         assert name == sick or metrics["breaker_state", name] == 0
