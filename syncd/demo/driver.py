@@ -33,6 +33,8 @@ TROUBLE_EVERY_S = 10.0
 CRASH_AFTER_S = 20.0
 """A run that is at least so long sees the daemon killed once, half-way or after this time."""
 QUIET_END_S = 1.0
+CALL_TIMEOUT_S = 30.0
+"""A call that hangs holds its place in syncd's lane for so long, also when the store is well again."""
 
 
 @dataclass(slots=True)
@@ -41,8 +43,8 @@ class Sale:
 
     `waiting` holds (store, sku) that still show more than there is. `shown_s` is set when it is
     empty. `measured` is False where there was nothing to wait for, or a person typed a count into
-    a shelf that was waited for. `disturbed`: a fault was in force on its way, or an earlier sale of
-    the same item was still held up by one.
+    a shelf that was waited for. `disturbed`: a fault was in force on its way, or calls still hung
+    from one, or an earlier sale of the same item was still held up by one.
     """
 
     number: int
@@ -147,6 +149,7 @@ class Driver:
         )
         self._likes = list(accumulate(likes))
         self._read = {name: len(store.book.moves) for name, store in stores.items()}
+        self._hung_until_s = 0.0
         self._open: deque[Sale] = deque()
         self._edited: set[tuple[str, str]] = set()
         self._later: set[asyncio.Task[None]] = set()
@@ -192,7 +195,7 @@ class Driver:
         self._edited = {pair for pair in self._edited if self._excess(*pair) != 0}
         still: deque[Sale] = deque()
         for sale in self._open:
-            sale.disturbed = sale.disturbed or bool(self.active)
+            sale.disturbed = sale.disturbed or self._troubled(now)
             sale.waiting = {pair for pair in sale.waiting if self._excess(*pair) > 0}
             if sale.waiting:
                 still.append(sale)
@@ -278,7 +281,7 @@ class Driver:
             now,
             waiting,
             measured=bool(waiting) and not edited,
-            disturbed=held or bool(self.active),
+            disturbed=held or self._troubled(now),
         )
         self.sales.append(sale)
         self._open.append(sale)
@@ -356,8 +359,12 @@ class Driver:
         else:
             store.sender.policy.drop = 0.5
 
+    def _troubled(self, now: float) -> bool:
+        return bool(self.active) or now < self._hung_until_s
+
     def _mend(self, name: str) -> None:
-        self.active.pop(name, None)
+        if self.active.pop(name, None) == "hang":
+            self._hung_until_s = asyncio.get_running_loop().time() + CALL_TIMEOUT_S
         if name in self.stores:
             faults, policy = self.stores[name].faults, self.stores[name].sender.policy
             faults.status, faults.down, faults.hang = None, False, False
