@@ -646,7 +646,7 @@ class World:
         conn = await asyncpg.connect(asked["dsn"])
         ids = {row[1]: row[0] for row in await conn.fetch("select id, name from channel")}
         names, choose = list(self.shops), self._like_shoppers()
-        now, events = datetime.now(UTC), []
+        now, events = datetime.now(UTC), list[tuple[int, str, bytes, datetime]]()
         number = 0
         while len(events) < asked["events"]:
             shop = self.shops[names[number % len(names)]]
