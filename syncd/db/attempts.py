@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from syncd.db.outbox import pull_back
 from syncd.db.pool import Connection
 
 
@@ -100,6 +101,7 @@ async def take_lane(conn: Connection, channel_id: int, now: datetime) -> int:
     """
     lease_gen: int = await conn.fetchval(TAKE_LANE, channel_id)
     await conn.execute(ADOPT_ATTEMPTS, channel_id, lease_gen, now)
+    await pull_back(conn, channel_id, now)
     return lease_gen
 
 
@@ -196,6 +198,7 @@ update shelf s set
     shown_at = case when g.changed then g.shown_at else s.shown_at end,
     stale_times = case when g.stale then s.stale_times + 1
                        when g.changed then 0 else s.stale_times end,
+    surprised_at = case when g.changed then null else s.surprised_at end,
     attempt_id = null, lag_asks = 0, turn = nextval('turn')
 from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::boolean[], $5::boolean[])
     as g(listing_id, shown, shown_at, changed, stale)

@@ -12,11 +12,20 @@ from syncd.db.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """How far a channel is known: orders booked through, newest fetch began, last sweep ended."""
+    """How far a channel is known.
+
+    `orders_through`: orders are booked through, by the platform's clock. `orders_asked_at`: when the
+    newest complete fetch of them began; `swept_at`: when the last sweep ended; both by our clock.
+    """
 
     orders_through: datetime | None
     orders_asked_at: datetime | None
     swept_at: datetime | None
+
+    def asked_by(self, now: datetime) -> datetime | None:
+        """When orders were last asked for; None where that lies ahead: a clock since set back said it."""
+        asked = self.orders_asked_at
+        return asked if asked is None or asked <= now else None
 
 
 BOOKMARK = "select orders_through, orders_asked_at, swept_at from channel where id = $1"
@@ -27,16 +36,50 @@ async def bookmark(conn: Connection, channel_id: int) -> Bookmark:
     return Bookmark(*await conn.fetchrow(BOOKMARK, channel_id))
 
 
+FACTS_AHEAD = """
+with surprised as (
+    select listing_id from shelf
+    where surprised_at > $2 and listing_id in (select listing_id from outbox where channel_id = $1)
+    for no key update skip locked
+), calmed as (
+    update shelf s set surprised_at = $3 from surprised x where s.listing_id = x.listing_id
+), ahead as (
+    select v.item_id, v.warehouse_id from level v
+    join (select distinct l.item_id, l.warehouse_id from outbox o join listing l on l.id = o.listing_id
+          where o.channel_id = $1) x using (item_id, warehouse_id)
+    where v.changed_at > $2
+    for no key update of v skip locked
+)
+update level v set changed_at = $3 from ahead a
+where v.item_id = a.item_id and v.warehouse_id = a.warehouse_id
+"""
+
+AHEAD = timedelta(minutes=1)
+"""A fact stamped later than this after now was stamped by a clock since set back."""
+
+
+async def facts_ahead(conn: Connection, channel_id: int, now: datetime) -> None:
+    """Stamp facts behind a channel's deliveries from ahead of our clock as just before `now`.
+
+    An order fetch that begins at `now` comes after them, and the raises that wait for it may go;
+    else they would wait until the clock has caught up. Nobody is waited for.
+    """
+    await conn.execute(FACTS_AHEAD, channel_id, now + AHEAD, now - timedelta(microseconds=1))
+
+
 ORDERS_FETCHED = """
-update channel set orders_through = greatest(orders_through, $2),
-    orders_asked_at = greatest(orders_asked_at, $2)
-where id = $1
+update channel set orders_through = $2, orders_asked_at = $3 where id = $1
 """
 
 
-async def orders_fetched(conn: Connection, channel_id: int, began_at: datetime) -> None:
-    """A complete order fetch that began then is booked."""
-    await conn.execute(ORDERS_FETCHED, channel_id, began_at)
+async def orders_fetched(
+    conn: Connection, channel_id: int, through: datetime, began_at: datetime
+) -> None:
+    """A complete order fetch that began then, by our clock, is booked: through a platform's time.
+
+    Both are taken as they are: a value that an errant clock left ahead must not outlive it.
+    """
+    await conn.execute(ORDERS_FETCHED, channel_id, through, began_at)
 
 
 SWEPT = "update channel set swept_at = $2 where id = $1"
@@ -75,6 +118,25 @@ async def due_orders(
 ) -> list[tuple[str, int]]:
     """Orders to fetch now, with the wish they fulfil."""
     return [tuple(row) for row in await conn.fetch(DUE_ORDERS, channel_id, now, limit)]
+
+
+POSTPONE_ORDERS = """
+update order_look set tries = least(tries + 1, 30),
+    not_before = $3::timestamptz + make_interval(secs => least($4 * 2.0 ^ tries, $5))
+where channel_id = $1 and order_id = any($2::text[])
+"""
+
+
+async def postpone_orders(
+    conn: Connection,
+    channel_id: int,
+    orders: Sequence[str],
+    now: datetime,
+    low_s: float,
+    high_s: float,
+) -> None:
+    """Fetch these later, each time later, after a pause between these."""
+    await conn.execute(POSTPONE_ORDERS, channel_id, orders, now, low_s, high_s)
 
 
 ORDERS_LOOKED = """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from syncd.db.pool import Connection
@@ -35,12 +35,26 @@ select g.*, $7, $7 from unnest($1::bigint[], $2::int[], $3::smallint[], $4::bigi
 on conflict (listing_id) do update set
     version = outbox.version + 1, rank = excluded.rank, risk = excluded.risk,
     received_at = least(outbox.received_at, excluded.received_at),
-    forced = outbox.forced or excluded.forced
+    forced = outbox.forced or excluded.forced, not_before = least(outbox.not_before, $7),
+    -- a level that this very transaction moved carries its time; a sweep owes again and moves none
+    (parked_at, tries, batch_cap, reason) = (
+        select case when moved then null else outbox.parked_at end,
+            case when moved then 0 else outbox.tries end,
+            case when moved then 32767 else outbox.batch_cap end,
+            case when moved then '' else outbox.reason end
+        from (select outbox.parked_at is not null and exists (
+            select from listing l
+            join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
+            where l.id = outbox.listing_id and v.changed_at = $7) as moved) as m)
 """
 
 
 async def owe(conn: Connection, owed: Sequence[Owe], now: datetime) -> None:
-    """Owe deliveries; a row that waits already gets a newer version."""
+    """Owe deliveries; a row that waits already gets a newer version and goes at once.
+
+    A parked one is tried again when a movement at `now` is behind it: what was refused was another
+    target. Owed again for the same one, as by every sweep, it stays parked.
+    """
     await conn.execute(
         OWE,
         [o.listing_id for o in owed],
@@ -122,8 +136,10 @@ async def candidates(
 
 
 VERSIONS = """
-select o.listing_id, o.version, o.forced, o.received_at, v.quantity as level, v.changed_at
-from outbox o join listing l on l.id = o.listing_id
+select o.listing_id, o.version, o.forced, o.received_at, v.quantity as level,
+    greatest(v.changed_at, s.surprised_at) as changed_at,
+    l.gone_at is null and l.skip = '' and l.managed as served
+from outbox o join listing l on l.id = o.listing_id join shelf s on s.listing_id = o.listing_id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
 where o.listing_id = any($1::bigint[])
 """
@@ -139,6 +155,9 @@ class Wanted:
     received_at: datetime | None
     level: int | None
     changed_at: datetime | None
+    """When the newest fact behind it was booked, by our clock: a movement, or a surprising reading."""
+    served: bool
+    """False where nothing may be written: gone, skipped, not tracked by the platform."""
 
 
 async def wanted(conn: Connection, listing_ids: Sequence[int]) -> dict[int, Wanted]:
@@ -166,15 +185,20 @@ async def ack(conn: Connection, sent_versions: Sequence[tuple[int, int]]) -> Non
 
 
 PARK = """
-update outbox o set parked_at = $3, reason = g.reason
-from unnest($1::bigint[], $2::text[]) as g(listing_id, reason)
-where o.listing_id = g.listing_id
+update outbox o set parked_at = $4, reason = g.reason
+from unnest($1::bigint[], $2::bigint[], $3::text[]) as g(listing_id, version, reason)
+where o.listing_id = g.listing_id and o.version = g.version
 """
 
 
-async def park(conn: Connection, parked: Sequence[tuple[int, str]], now: datetime) -> None:
-    """Given up until a person acts: (listing, the platform's words)."""
-    await conn.execute(PARK, [x[0] for x in parked], [x[1] for x in parked], now)
+async def park(conn: Connection, parked: Sequence[tuple[int, int, str]], now: datetime) -> None:
+    """Given up until a person or a movement acts: (listing, version sent, the platform's words).
+
+    A version newer than the one sent was never refused: it stays owed.
+    """
+    await conn.execute(
+        PARK, [x[0] for x in parked], [x[1] for x in parked], [x[2] for x in parked], now
+    )
 
 
 POSTPONE = """
@@ -239,6 +263,26 @@ group by c.id order by c.id
 async def now_owed(conn: Connection) -> list[OutboxNow]:
     """What every channel is owed just now."""
     return [OutboxNow(*row) for row in await conn.fetch(OUTBOX_NOW)]
+
+
+LONGEST_PAUSE = timedelta(minutes=10)
+"""Nothing is ever put off for longer: what is due later was so by a clock since set back."""
+
+PULL_BACK = """
+with deliveries as (
+    update outbox set not_before = $2 where channel_id = $1 and not_before > $2
+), writes as (
+    update attempt set not_before = $2 where channel_id = $1 and not_before > $2
+), readings as (
+    update look set not_before = $2 where channel_id = $1 and not_before > $2
+)
+update order_look set not_before = $2 where channel_id = $1 and not_before > $2
+"""
+
+
+async def pull_back(conn: Connection, channel_id: int, now: datetime) -> None:
+    """Put nothing of a channel off for longer than the longest pause."""
+    await conn.execute(PULL_BACK, channel_id, now + LONGEST_PAUSE)
 
 
 PEEK = """

@@ -255,9 +255,12 @@ create table sales_order (
     version bigint not null,
     digest bytea not null,
     terminal boolean not null,
+    placed_at timestamp with time zone,
     constraint sales_order_pkey PRIMARY KEY (channel_id, order_id)
 ) with (fillfactor=80);
+CREATE INDEX sales_order_by_time ON public.sales_order USING brin (placed_at);
 comment on table sales_order is 'The newest state of an order that was booked; terminal states are absorbing.';
+comment on column sales_order.placed_at is 'By the platform''s clock, as first heard; a first count that was read before it does not hold the order.';
 
 create table schema_migration (
     number integer not null,
@@ -276,6 +279,7 @@ create table shelf (
     attempt_id uuid,
     stale_times smallint not null default 0,
     lag_asks smallint not null default 0,
+    surprised_at timestamp with time zone,
     constraint shelf_pkey PRIMARY KEY (listing_id),
     constraint shelf_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
 ) with (fillfactor=70);
@@ -283,6 +287,7 @@ comment on table shelf is 'The hot half of a listing; no index but the key, so t
 comment on column shelf.shown is 'Last value that is accounted for (levels) or predicted (orders); null: not known yet.';
 comment on column shelf.shown_at is 'The platform''s stamp of it.';
 comment on column shelf.attempt_id is 'The one open attempt; while set, nothing is read, attributed or written.';
+comment on column shelf.surprised_at is 'Our clock: when a reading last found what no order explains; a blind raise waits for an order fetch that began after it.';
 
 create table suspense (
     id bigint not null generated always as identity,

@@ -92,12 +92,15 @@ class ShelfChange:
     shown: int | None
     shown_at: datetime | None
     lag_asks: int = 0
+    surprised_at: datetime | None = None
+    """Our clock: a reading just found what no order explains; None: leaves what is known of that."""
 
 
 CHANGE = """
-update shelf s set shown = g.shown, shown_at = g.shown_at, lag_asks = g.lag_asks, turn = nextval('turn')
-from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::smallint[])
-    as g(listing_id, shown, shown_at, lag_asks)
+update shelf s set shown = g.shown, shown_at = g.shown_at, lag_asks = g.lag_asks,
+    surprised_at = coalesce(g.surprised_at, s.surprised_at), turn = nextval('turn')
+from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::smallint[], $5::timestamptz[])
+    as g(listing_id, shown, shown_at, lag_asks, surprised_at)
 where s.listing_id = g.listing_id
 """
 
@@ -110,6 +113,7 @@ async def change(conn: Connection, changes: Sequence[ShelfChange]) -> None:
         [c.shown for c in changes],
         [c.shown_at for c in changes],
         [c.lag_asks for c in changes],
+        [c.surprised_at for c in changes],
     )
 
 
@@ -273,6 +277,16 @@ async def due_looks(
 ) -> list[Look]:
     """Listings wished for whose attempt is closed, longest waiting first, without the `busy` ones."""
     return [Look(*row) for row in await conn.fetch(DUE_LOOKS, channel_id, now, limit, busy)]
+
+
+POSTPONE_LOOKS = "update look set not_before = $2 where listing_id = any($1::bigint[])"
+
+
+async def postpone_looks(
+    conn: Connection, listing_ids: Sequence[int], not_before: datetime
+) -> None:
+    """Read these not before then, and after all that is due now."""
+    await conn.execute(POSTPONE_LOOKS, listing_ids, not_before)
 
 
 LOOKED = "delete from look where listing_id = any($1::bigint[]) and wish <= $2"

@@ -51,7 +51,12 @@ async def book_readings(
     }
     after = [_after(booking, row, usable.get(row.listing_id), meanings, asked_at) for row in rows]
     changes = [
-        ShelfChange(row.listing_id, row.shown, row.shown_at)
+        ShelfChange(
+            row.listing_id,
+            row.shown,
+            row.shown_at,
+            surprised_at=booking.now if meanings[row.listing_id] is Meaning.DIFFERS else None,
+        )
         for row in after
         if meanings.get(row.listing_id) in (Meaning.BASELINE, Meaning.DIFFERS)
     ]

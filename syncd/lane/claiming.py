@@ -110,7 +110,7 @@ def _sort_out(
         want = wanted.get(candidate.listing_id)
         if want is None:
             continue
-        if want.level is None or not _served(booking, rules, candidate, want):
+        if want.level is None or not want.served or not _served(booking, rules, candidate, want):
             done.dropped.append(candidate.listing_id)
             continue
         if caps.write is WriteKind.CAS and candidate.shown is None:

@@ -10,12 +10,15 @@ from syncd.connectors.http import priority
 from syncd.corridor import Channel, Core, fetch_orders
 from syncd.corridor.speaking import speak
 from syncd.db import bookmark
-from syncd.errors import Refused
+from syncd.errors import Refused, RetryLater
 from syncd.fanout import Heard, book
 from syncd.stock.facts import told
 from syncd.stock.model import OrderNews, OrderUnreadable
 
 ORDERS_AT_ONCE = 50
+
+POSTPONE_S = (1.0, 600.0)
+"""A fetch of single orders without an answer is repeated after growing pauses between these."""
 
 REFUSED_PAUSE = timedelta(seconds=30)
 """A fetch that the platform refuses is not asked for again before."""
@@ -28,6 +31,8 @@ class Fetching:
         self._core = core
         self._channel = channel
         self._wanted = False
+        self._fetching = False
+        self._at_once = ORDERS_AT_ONCE
         self._not_before = core.clock()
 
     @property
@@ -36,7 +41,8 @@ class Fetching:
 
     @wanted.setter
     def wanted(self, value: bool) -> None:
-        self._wanted = value
+        # a claim that waits for the fetch under way wants no second one; it asks again after it
+        self._wanted = value and not self._fetching
 
     async def fetch_wished(self, chosen: Callable[[], None]) -> bool:
         """Fetch and book the single orders that are wished for; gives whether there were any."""
@@ -46,13 +52,29 @@ class Fetching:
             )
         if not due:
             return False
+        due = due[: self._at_once]
         with priority(Priority.NORMAL):
-            news = await self._orders([order for order, _ in due])
+            try:
+                news = await self._orders([order for order, _ in due])
+            except RetryLater as error:
+                if not error.throttled:
+                    await self._postpone(due)
+                raise
+        self._at_once = min(ORDERS_AT_ONCE, self._at_once * 2)
         async with self._core.booking("orders_booked") as (conn, booking):
             await book(conn, booking, [Heard(self._channel.id, told(one)) for one in news])
             await bookmark.orders_looked(conn, self._channel.id, due)
         chosen()
         return True
+
+    async def _postpone(self, due: Sequence[tuple[str, int]]) -> None:
+        """Ask for these later and in halves: one that breaks its platform keeps no other waiting."""
+        self._at_once = max(1, len(due) // 2)
+        low, high = POSTPONE_S
+        async with self._core.db.transaction("orders_postponed") as conn:
+            await bookmark.postpone_orders(
+                conn, self._channel.id, [order for order, _ in due], self._core.clock(), low, high
+            )
 
     async def _orders(self, ids: Sequence[str]) -> list[OrderNews]:
         """These orders; one that the platform refuses to give keeps none of the others waiting."""
@@ -68,6 +90,7 @@ class Fetching:
     async def fetch_changed(self, chosen: Callable[[], None]) -> bool:
         """Fetch and book every order changed since the watermark: raises may go out after it."""
         self.wanted = False
+        self._fetching = True
         try:
             await speak(
                 self._core,
@@ -75,9 +98,11 @@ class Fetching:
                 fetch_orders(self._core, self._channel, Priority.NORMAL),
             )
         except BaseException as error:
-            self.wanted = True
+            self._wanted = True
             if isinstance(error, Refused):
                 self._not_before = self._core.clock() + REFUSED_PAUSE
             raise
+        finally:
+            self._fetching = False
         chosen()
         return True

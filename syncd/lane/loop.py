@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from syncd.connectors.breaker import State
 from syncd.corridor import Channel, Core
-from syncd.corridor.bells import rung
 from syncd.corridor.speaking import speak
 from syncd.db import attempts, outbox
 from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
@@ -42,6 +41,7 @@ class Lane:
         self._choosing: set[str] = set()
         self._hold_until = 0.0
         self._quiet = False
+        self._job_ended = asyncio.Event()
         self._stopping = False
         self.reading = Reading(core, channel)
         self.fetching = Fetching(core, channel)
@@ -56,12 +56,34 @@ class Lane:
                     wait_s = await self.round()
                 except DatabaseAway:
                     wait_s = AWAY_S
-                self._quiet = not await rung(self._bell, wait_s) and self._quiet
+                self._quiet = await self._woken_by_job(wait_s) and self._quiet
             await self._end_jobs()
         finally:
             for job in self._jobs:
                 job.cancel()
             await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    async def _woken_by_job(self, at_most_s: float) -> bool:
+        """Wait for the bell, a job's end or the time; True where only a job's end woke us.
+
+        That is no news: what could not be claimed before it cannot be claimed now.
+        """
+        if not (self._bell.is_set() or self._job_ended.is_set()):
+            waits = {
+                asyncio.ensure_future(self._bell.wait()),
+                asyncio.ensure_future(self._job_ended.wait()),
+            }
+            try:
+                await asyncio.wait(
+                    waits, timeout=max(at_most_s, 0.0), return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                for wait in waits:
+                    wait.cancel()
+        woken = self._job_ended.is_set() and not self._bell.is_set()
+        self._bell.clear()
+        self._job_ended.clear()
+        return woken
 
     async def drain(self) -> None:
         """Claim nothing more and let what is under way end."""
@@ -103,8 +125,8 @@ class Lane:
             self._start("attempts", self.writing.resume)
         if due.orders:
             self._start("orders", self.fetching.fetch_wished)
-        elif self.fetching.wanted:
-            self._start("orders", self.fetching.fetch_changed)
+        if self.fetching.wanted:
+            self._start("changes", self.fetching.fetch_changed)
         if due.looks:
             self._start("looks", self.reading.read_wished)
         if due.writes and not self._quiet:
@@ -133,13 +155,15 @@ class Lane:
         def chosen() -> None:
             # the work is claimed: another job of this kind may choose the rest
             self._choosing.discard(kind)
-            self._bell.set()
+            self._job_ended.set()
 
         try:
             worked = await job(chosen)
             if kind == "writes":
-                # what is owed but cannot be claimed yet waits for the next bell, not for a spin
+                # what is owed but cannot be claimed yet waits for news, not in a spin
                 self._quiet = not worked
+            elif worked:
+                self._quiet = False
         except RetryLater as error:
             self._hold(error)
         except (ChannelClosed, Refused) as error:
@@ -152,7 +176,7 @@ class Lane:
             self._hold_until = asyncio.get_running_loop().time() + 1.0
         finally:
             self._choosing.discard(kind)
-            self._bell.set()
+            self._job_ended.set()
 
     def _hold(self, error: RetryLater) -> None:
         pause_s = error.after_s

@@ -13,12 +13,15 @@ from syncd.corridor.speaking import speak
 from syncd.db import catalog, shelf
 from syncd.db.journal import Line
 from syncd.db.shelf import Look
-from syncd.errors import Refused
+from syncd.errors import Refused, RetryLater
 from syncd.fanout import Found, book_readings, lock_readings
 from syncd.stock.model import Reading as StockReading
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.lane")
+
+UNANSWERED_PAUSE = timedelta(seconds=30)
+"""A listing whose reading alone gets no answer is not asked for again before."""
 
 REFUSED_PAUSE = timedelta(minutes=5)
 """A listing that the platform refuses to read is not asked for again before."""
@@ -31,6 +34,7 @@ class Reading:
         self._core = core
         self._channel = channel
         self.busy: set[int] = set()
+        self._at_once = channel.connector.capabilities.read_max
 
     async def read_wished(self, chosen: Callable[[], None]) -> bool:
         """Read the listings wished for longest, one call; gives whether there were any."""
@@ -43,16 +47,30 @@ class Reading:
                 if self._channel.rules.reads_one_by_one:
                     await shelf.fulfilled(conn, self._channel.id, now)
                 looks = await shelf.due_looks(
-                    conn, self._channel.id, now, caps.read_max, list(self.busy)
+                    conn, self._channel.id, now, self._at_once, list(self.busy)
                 )
             self.busy.update(look.listing_id for look in looks)
             chosen()
             try:
                 if looks:
                     await self.read(looks)
+                self._at_once = min(caps.read_max, self._at_once * 2)
+            except RetryLater as error:
+                if not error.throttled:
+                    await self._postpone(looks)
+                raise
             finally:
                 self.busy.difference_update(look.listing_id for look in looks)
         return bool(looks)
+
+    async def _postpone(self, looks: Sequence[Look]) -> None:
+        """Ask in halves and for these later: one that breaks its platform keeps no other waiting."""
+        self._at_once = max(1, len(looks) // 2)
+        pause = UNANSWERED_PAUSE if len(looks) == 1 else timedelta(0)
+        async with self._core.db.transaction("looks_postponed") as conn:
+            await shelf.postpone_looks(
+                conn, [look.listing_id for look in looks], self._core.clock() + pause
+            )
 
     async def read_owed(self, listing_ids: Sequence[int]) -> None:
         """Read listings just before a blind write: what it would erase is seen first."""

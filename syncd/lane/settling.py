@@ -101,7 +101,9 @@ class Settling:
         pairs = list(zip(rows, results, strict=True))
         applied = [(r.listing_id, r.version) for r, x in pairs if x.outcome is Outcome.APPLIED]
         refused = [
-            (r.listing_id, clean(x.reason)) for r, x in pairs if x.outcome is Outcome.REFUSED
+            (r.listing_id, r.version, clean(x.reason))
+            for r, x in pairs
+            if x.outcome is Outcome.REFUSED
         ]
         unnamed = [(r, x) for r, x in pairs if x.outcome is Outcome.UNNAMED]
         if applied:
@@ -119,7 +121,8 @@ class Settling:
             ],
         )
         if len(rows) == 1 and tries.get(rows[0].listing_id, 0) >= TRIES:
-            await outbox.park(conn, [(rows[0].listing_id, clean(results[0].reason))], booking.now)
+            worn = rows[0].listing_id, rows[0].version, clean(results[0].reason)
+            await outbox.park(conn, [worn], booking.now)
 
     def _later(self, now: datetime, batch: int) -> datetime:
         """At once while a batch is being halved; alone, after a jittered pause."""
@@ -248,7 +251,33 @@ class Settling:
                         "a write without an answer was settled by a reading after its late window",
                     )
                 )
+            failed = [
+                row
+                for row, reading in zip(rows, readings, strict=True)
+                if not reading.missing and reading.quantity != row.to_quantity
+            ]
+            await self._in_less_company(conn, booking, failed, len(rows), "no clear answer")
             booking.lanes.add(self._channel.id)
+
+    async def _in_less_company(
+        self, conn: Connection, booking: Booking, rows: Sequence[OpenRow], batch: int, reason: str
+    ) -> None:
+        """Rows of a write that failed without naming one go again in half of it; alone, they
+        are parked after some tries. A late window or many pauses lie behind them already.
+        """
+        if not rows:
+            return
+        cap = max(1, batch // 2)
+        tries = await outbox.postpone(
+            conn, [(r.listing_id, booking.now, cap, reason) for r in rows]
+        )
+        worn = [
+            (row.listing_id, row.version, reason)
+            for row in rows
+            if batch == 1 and tries.get(row.listing_id, 0) >= TRIES
+        ]
+        if worn:
+            await outbox.park(conn, worn, booking.now)
 
     async def spent(
         self, rows: Sequence[OpenRow], readings: Sequence[Reading], lease_gen: int
@@ -280,6 +309,7 @@ class Settling:
                     )
             await attempts.settle(conn, rows[0].attempt_id, settled)
             await suspense.keep(conn, doubts, booking.now)
+            await self._in_less_company(conn, booking, rows, len(rows), "no clear answer")
             booking.lanes.add(self._channel.id)
 
     def _spent_row(

@@ -19,11 +19,18 @@ from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Reading
 from syncd.lane.settling import Settling
 from syncd.stock.model import Reading as StockReading
+from syncd.telemetry.logs import get_logger
+
+log = get_logger("syncd.lane")
 
 LONGEST_WINDOW_S = 2.0
 AWAY_S = 0.3
 RESEND_S = (0.5, 30.0)
 """An attempt without an answer is sent again after a growing, jittered pause between these."""
+
+GIVE_UP_AFTER = 10
+"""A keyed attempt without a clear answer so often is settled like one whose key is spent: by a reading,
+and a person sees it. One row that breaks its platform must not hold its listings for the key's life."""
 
 
 class Writing:
@@ -65,15 +72,23 @@ class Writing:
             owed = await outbox.peek(
                 conn, self._channel.id, self._core.clock(), min(caps.read_max, caps.batch_max)
             )
-        if owed:
+        if not owed:
+            return
+        try:
             async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
                 await self._reading.read_owed(owed)
+        except RetryLater as error:
+            if error.throttled:
+                raise
+            # a page that cannot be read holds no decrease back; raises have their own rule
+            log.info("write.unread", channel=self._channel.name, reason=error.reason)
 
     async def _claim(self) -> Claim:
         asked_at = None
         if self._channel.rules.blind:
             async with self._core.db.statement("bookmark_read") as conn:
-                asked_at = (await bookmark.bookmark(conn, self._channel.id)).orders_asked_at
+                mark = await bookmark.bookmark(conn, self._channel.id)
+            asked_at = mark.asked_by(self._core.clock())
         async with self._core.booking("claim") as (conn, booking):
             made = await claim(
                 conn,
@@ -107,10 +122,10 @@ class Writing:
                     await self._unclear(rows, "the daemon ended during this write")
                 else:
                     await self._settle_by_reading(rows, spent=False)
-            elif now - rows[0].created_at > timedelta(seconds=life_s):
+            elif now - rows[0].created_at > timedelta(seconds=life_s) or self._given_up(rows):
                 await self._settle_by_reading(rows, spent=True)
             else:
-                await self._send(rows)
+                await self._send(rows, resumed=True)
         except Refused as error:
             # its listings cannot be read: it stays open, and is not asked for in a spin
             await self._unclear(rows, error.reason)
@@ -118,19 +133,34 @@ class Writing:
             self.busy.discard(rows[0].attempt_id)
         return True
 
-    async def _send(self, rows: Sequence[OpenRow]) -> None:
-        """Send an attempt as it is stored and settle it by the answer."""
+    def _given_up(self, rows: Sequence[OpenRow]) -> bool:
+        """True for an attempt that the platform went on failing long after any late window."""
+        late = timedelta(seconds=self._channel.connector.capabilities.late_apply_s)
+        return rows[0].times_sent >= GIVE_UP_AFTER and (
+            self._core.clock() - rows[0].created_at > 2 * late
+        )
+
+    async def _send(self, rows: Sequence[OpenRow], *, resumed: bool = False) -> None:
+        """Send an attempt as it is stored and settle it by the answer.
+
+        One that may have been sent before (`resumed`) is closed by its own answer only: that this
+        sending was refused or never left us says nothing of the earlier one.
+        """
         attempt_id = rows[0].attempt_id
+        before = resumed or rows[0].times_sent > 0
         try:
             results = await speak(
                 self._core, self._channel, self._channel.connector.write(as_write(rows))
             )
         except Refused as error:
             reason = error.reason
-            await kept(lambda: self._settling.refused_whole(rows, self.lease_gen, reason))
+            if before:
+                await kept(lambda: self._unclear(rows, reason))
+            else:
+                await kept(lambda: self._settling.refused_whole(rows, self.lease_gen, reason))
         except (RetryLater, ChannelClosed) as error:
             reason = error.reason
-            if getattr(error, "maybe_applied", False) or rows[0].times_sent > 0:
+            if before or getattr(error, "maybe_applied", False):
                 await kept(lambda: self._unclear(rows, reason))
             else:
                 await kept(lambda: self._settling.not_sent(rows, self.lease_gen))
@@ -148,7 +178,8 @@ class Writing:
         now = self._core.clock()
         if self._keyed:
             low, high = RESEND_S
-            pause_s = self._core.rng.uniform(low, min(high, 2 * low * 2 ** rows[0].times_sent))
+            grown_s = 2 * low * 2 ** min(rows[0].times_sent, 16)
+            pause_s = self._core.rng.uniform(low, min(high, grown_s))
         else:
             pause_s = self._channel.connector.capabilities.late_apply_s
         async with self._core.db.statement("attempt_unclear") as conn:

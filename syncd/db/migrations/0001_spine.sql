@@ -99,11 +99,13 @@ create table shelf (
     turn         bigint not null default nextval('turn'),
     attempt_id   uuid,
     stale_times  smallint not null default 0,
-    lag_asks     smallint not null default 0
+    lag_asks     smallint not null default 0,
+    surprised_at timestamptz
 ) with (fillfactor = 70);
 comment on table shelf is 'The hot half of a listing; no index but the key, so that every update is heap-only.';
 comment on column shelf.shown is 'Last value that is accounted for (levels) or predicted (orders); null: not known yet.';
 comment on column shelf.shown_at is 'The platform''s stamp of it.';
+comment on column shelf.surprised_at is 'Our clock: when a reading last found what no order explains; a blind raise waits for an order fetch that began after it.';
 comment on column shelf.attempt_id is 'The one open attempt; while set, nothing is read, attributed or written.';
 
 create table sales_order (
@@ -113,9 +115,12 @@ create table sales_order (
     version      bigint not null,
     digest       bytea not null,
     terminal     boolean not null,
+    placed_at    timestamptz,
     primary key (channel_id, order_id)
 ) with (fillfactor = 80);
 comment on table sales_order is 'The newest state of an order that was booked; terminal states are absorbing.';
+comment on column sales_order.placed_at is 'By the platform''s clock, as first heard; a first count that was read before it does not hold the order.';
+create index sales_order_by_time on sales_order using brin (placed_at);
 
 create table order_line (
     channel_id    integer not null,
