@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -205,6 +205,30 @@ def _observer(name: str, metrics: Metrics) -> CallObserver:
         metrics.call_seconds.labels(name, op).observe(seconds)
 
     return observe
+
+
+def moved(
+    settings: Settings, counted: Sequence[tuple[str, str, str | None, str | None]]
+) -> list[str]:
+    """What a configuration would move against the counts in the database; only a cut-over may.
+
+    `counted`: (channel, platform, location, warehouse), as `db.status.mapped` gives them.
+    """
+    found = []
+    for name, platform, location, warehouse in counted:
+        channel = settings.channels.get(name)
+        if channel is None:
+            continue
+        if channel.platform != platform:
+            found.append(f"channels.{name}.platform: was {platform}; use another name")
+        elif location is not None and warehouse is not None:
+            now = channel.warehouse_of(location)
+            if now != warehouse:
+                found.append(
+                    f'channels.{name}.locations."{location}": cannot move from {warehouse} to '
+                    f"{now or 'nowhere'} while stock is counted"
+                )
+    return found
 
 
 def remapped(old: Settings, new: Settings) -> list[str]:

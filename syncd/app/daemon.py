@@ -19,7 +19,7 @@ from syncd.bulk import Bulk
 from syncd.config import Settings, load
 from syncd.corridor import Channel, Core
 from syncd.corridor.core import utc_now
-from syncd.db import catalog
+from syncd.db import catalog, status
 from syncd.errors import ConfigError, DatabaseAway
 from syncd.intake import Intake
 from syncd.reconcile import SweepPlan
@@ -172,6 +172,9 @@ class Daemon:
 
     async def _rulebook(self, settings: Settings) -> Rulebook:
         async with self._storage.db.transaction("enter_names") as conn:
+            problems = moved(settings, await status.mapped(conn))
+            if problems:
+                raise ConfigError(problems)
             channels = {
                 name: await catalog.enter_channel(conn, name, channel.platform)
                 for name, channel in sorted(settings.channels.items())

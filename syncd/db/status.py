@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,18 +113,16 @@ async def channels(conn: Connection) -> list[ChannelStatus]:
     return [ChannelStatus(*row) for row in await conn.fetch(CHANNEL_STATUS)]
 
 
-DISAGREEING = """
-select i.sku, c.name, v.quantity as level, s.shown
-from listing l
-join shelf s on s.listing_id = l.id
-join channel c on c.id = l.channel_id
-join item i on i.id = l.item_id
-join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
-where l.gone_at is null and l.skip = '' and l.managed and s.shown is distinct from v.quantity
-order by i.sku, c.name limit $1
+MAPPED = """
+select c.name, c.platform, l.location, w.name
+from channel c
+left join (select distinct channel_id, location, warehouse_id from listing
+           where item_id is not null and gone_at is null) l on l.channel_id = c.id
+left join warehouse w on w.id = l.warehouse_id
+order by c.name, l.location
 """
 
 
-async def disagreeing(conn: Connection, limit: int) -> Sequence[tuple[str, str, int, int | None]]:
-    """Listings that do not show their level: (sku, channel, level, shown), policies aside."""
-    return [tuple(row) for row in await conn.fetch(DISAGREEING, limit)]
+async def mapped(conn: Connection) -> list[tuple[str, str, str | None, str | None]]:
+    """(channel, platform, location, warehouse) as stock is counted now; None: nothing is, there."""
+    return [tuple(row) for row in await conn.fetch(MAPPED)]
