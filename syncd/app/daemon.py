@@ -11,7 +11,7 @@ from pathlib import Path
 
 from syncd import __version__
 from syncd.app import housekeeping
-from syncd.app.build import channel_problems, make_channel, problems_in, rulebook_of
+from syncd.app.build import channel_problems, make_channel, moved, problems_in, rulebook_of
 from syncd.app.reload import prepare
 from syncd.app.running import Running
 from syncd.app.storage import Storage
