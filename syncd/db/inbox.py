@@ -35,7 +35,7 @@ class QueuedEvent:
 STORE = """
 with given as (
     select * from unnest($1::int[], $2::bytea[], $3::text[], $4::bytea[], $5::timestamptz[])
-        as g(channel_id, digest, topic, body, triggered_at)
+        with ordinality as g(channel_id, digest, topic, body, triggered_at, n)
 ), fresh as (
     insert into delivery_seen (channel_id, digest, seen_on)
     select distinct channel_id, digest, $7::date from given g
@@ -47,8 +47,13 @@ with given as (
     returning channel_id, digest
 ), stored as (
     insert into inbox (channel_id, topic, body, triggered_at, received_at)
-    select distinct on (channel_id, digest) channel_id, topic, body, triggered_at, $6
-    from given join fresh using (channel_id, digest)
+    select channel_id, topic, body, triggered_at, $6
+    from (
+        select distinct on (channel_id, digest) *
+        from given join fresh using (channel_id, digest)
+        order by channel_id, digest, n
+    ) as once
+    order by n
     returning id, channel_id
 ), queued as (
     insert into inbox_queue (event_id, channel_id, received_at, not_before)
@@ -61,7 +66,7 @@ select channel_id, digest from fresh
 async def store_fresh(
     conn: Connection, events: Sequence[NewEvent], now: datetime, *, stored_before: int = 0
 ) -> set[tuple[int, bytes]]:
-    """Store events once each; gives channel and digest of the new ones.
+    """Store events once each, numbered in the order given; gives channel and digest of the new ones.
 
     Safe to repeat after an unclear commit. Two of these at once take their locks in one order.
     `stored_before`: roughly how many rows the caller has stored so far.

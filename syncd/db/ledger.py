@@ -10,11 +10,12 @@ from syncd.db.pool import Connection
 
 ENTER_ORDERS = """
 with given as (
-    select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::boolean[])
-        as g(channel_id, order_id, number, version, digest, terminal)
+    select * from unnest($1::int[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::boolean[],
+                         $7::timestamptz[])
+        as g(channel_id, order_id, number, version, digest, terminal, placed_at)
     order by channel_id, order_id
 )
-insert into sales_order as o (channel_id, order_id, number, version, digest, terminal)
+insert into sales_order as o (channel_id, order_id, number, version, digest, terminal, placed_at)
 select * from given
 on conflict (channel_id, order_id) do update set number = o.number
 returning channel_id, order_id, version, digest, terminal, xmax = 0 as fresh
@@ -43,11 +44,14 @@ class OrderNew:
     version: int
     digest: bytes
     terminal: bool
+    placed_at: datetime | None = None
+    """When it was placed, by the platform's clock; kept as first heard."""
 
 
 async def enter_orders(conn: Connection, orders: Sequence[OrderNew]) -> list[OrderRow]:
     """Lock orders, storing those not known; gives what is known of each (its own state if fresh)."""
-    return [OrderRow(*row) for row in await conn.fetch(ENTER_ORDERS, *_order_columns(orders))]
+    columns = *_order_columns(orders), [o.placed_at for o in orders]
+    return [OrderRow(*row) for row in await conn.fetch(ENTER_ORDERS, *columns)]
 
 
 UPDATE_ORDERS = """
@@ -62,6 +66,17 @@ where o.channel_id = g.channel_id and o.order_id = g.order_id
 async def update_orders(conn: Connection, orders: Sequence[OrderNew]) -> None:
     """Store the newer state of locked orders."""
     await conn.execute(UPDATE_ORDERS, *_order_columns(orders))
+
+
+FORGET_ORDERS = """
+delete from sales_order o using unnest($1::int[], $2::text[]) as g(channel_id, order_id)
+where o.channel_id = g.channel_id and o.order_id = g.order_id
+"""
+
+
+async def forget_orders(conn: Connection, orders: Sequence[tuple[int, str]]) -> None:
+    """These orders, entered and locked by this transaction, stay unknown after all."""
+    await conn.execute(FORGET_ORDERS, [o[0] for o in orders], [o[1] for o in orders])
 
 
 def _order_columns(orders: Sequence[OrderNew]) -> tuple[list[object], ...]:
@@ -227,14 +242,55 @@ async def levels(conn: Connection, keys: Sequence[tuple[int, int]]) -> list[Leve
     return [LevelNow(*row) for row in rows]
 
 
-BASELINE_LINES = """
-update order_line set booked = taken where item_id = any($1::bigint[]) and booked <> taken
+REOPEN_ORDERS = """
+with counted as (
+    select * from unnest($1::bigint[], $2::int[], $3::text[]) as g(item_id, warehouse_id, sku)
+), held as (
+    select l.channel_id, l.order_id, l.line_id, l.location
+    from sales_order o
+    join order_line l on l.channel_id = o.channel_id and l.order_id = o.order_id
+    left join listing s on s.id = l.listing_id
+    where o.placed_at > $5 and o.channel_id = any($4::int[]) and l.booked <> 0 and exists (
+        select from counted c
+        where c.warehouse_id = l.warehouse_id and (c.item_id = l.item_id
+            or l.item_id is null and (l.listing_id is null or s.sku = c.sku))
+    )
+), locked as (
+    select o.channel_id, o.order_id from sales_order o
+    where (o.channel_id, o.order_id) in (select channel_id, order_id from held)
+    order by o.channel_id, o.order_id
+    for update
+), freed as (
+    update order_line l set booked = 0 from held h
+    where l.channel_id = h.channel_id and l.order_id = h.order_id and l.line_id = h.line_id
+      and l.location = h.location
+)
+update sales_order o set version = o.version - 1, terminal = false from locked k
+where o.channel_id = k.channel_id and o.order_id = k.order_id
+returning o.channel_id, o.order_id
 """
 
 
-async def baseline_lines(conn: Connection, item_ids: Sequence[int]) -> None:
-    """Cut-over: these items' order lines hold what they take, without a movement."""
-    await conn.execute(BASELINE_LINES, item_ids)
+async def reopen_orders(
+    conn: Connection,
+    items: Sequence[tuple[int, int, str]],
+    channel_ids: Sequence[int],
+    counted_at: datetime,
+) -> list[tuple[int, str]]:
+    """Cut-over: lines of (item, warehouse, sku) heard before their first count, in orders placed after it.
+
+    Nothing is booked of them any more, and their orders are to be fetched; gives those orders. A
+    line that was not linked yet is known by its listing's sku; one of no listing may be any item's.
+    """
+    rows = await conn.fetch(
+        REOPEN_ORDERS,
+        [i[0] for i in items],
+        [i[1] for i in items],
+        [i[2] for i in items],
+        channel_ids,
+        counted_at,
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 ANNOTATE = """

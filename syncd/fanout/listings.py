@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from syncd.db import catalog, ledger, shelf
+from syncd.db import bookmark, catalog, ledger, shelf
 from syncd.db.catalog import ListingNow, NewListing
 from syncd.db.journal import Line
 from syncd.db.ledger import Movement
@@ -14,7 +14,7 @@ from syncd.db.pool import Connection
 from syncd.db.shelf import ShelfChange
 from syncd.fanout.booking import Booking
 from syncd.stock.facts import ID_LIMIT, clean, unusable
-from syncd.stock.model import QUANTITY_LIMIT, Kind, ListingSeen
+from syncd.stock.model import QUANTITY_LIMIT, Kind, ListingSeen, Truth
 from syncd.stock.rulebook import ChannelRules
 
 
@@ -174,12 +174,30 @@ async def _join_items(
     fresh.sort(key=lambda row: keys[row.sku])
     movements = [_seed(rules, row, keys[row.sku], page.asked_at) for row in fresh]
     if movements:
-        # cut-over: what order lines hold now is inside the first count
-        await ledger.baseline_lines(conn, sorted({m.item_id for m in movements}))
+        await _free_later_sales(
+            conn, booking, [(*keys[row.sku], row.sku) for row in fresh], page.asked_at
+        )
         await ledger.book(conn, movements, booking.now, page.asked_at)
         booking.movements[rules.id, Kind.SEED] += len(movements)
     booking.linked += await catalog.link_items(conn, [row.sku for row in single])
     return {row.sku for row in fresh}
+
+
+async def _free_later_sales(
+    conn: Connection,
+    booking: Booking,
+    items: Sequence[tuple[int, int, str]],
+    counted_at: datetime,
+) -> None:
+    """What order lines hold is inside the first count, save of orders placed since it was read.
+
+    Those were heard while there was no level to book them on: their orders are fetched and booked.
+    """
+    channels = [c.id for c in booking.rules.channels.values() if c.truth is Truth.ORDERS]
+    orders = await ledger.reopen_orders(conn, items, channels, counted_at)
+    if orders:
+        await bookmark.wish_orders(conn, orders, booking.now)
+        booking.lanes.update(channel for channel, _ in orders)
 
 
 def _seed(

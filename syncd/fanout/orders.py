@@ -10,43 +10,31 @@ from datetime import datetime, timedelta
 from syncd.db import catalog, ledger, shelf
 from syncd.db.catalog import LineFound, LineWanted
 from syncd.db.journal import Line
-from syncd.db.ledger import LineRow, Movement, OrderNew
+from syncd.db.ledger import LineRow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.owing import owe_deliveries
+from syncd.fanout.states import Order, accepted, newest_states
 from syncd.stock.decide import ShelfNow, predicted
 from syncd.stock.model import LineSeen, OrderSeen, Truth
 from syncd.stock.orders import (
     LineKnown,
-    News,
-    OrderKnown,
     cause,
-    digest,
     effect,
     inside_first_count,
-    judge,
     kind_of,
-    newest,
 )
-from syncd.stock.rulebook import ChannelRules
 
 FRESH_ORDER = timedelta(hours=1)
 """An order first heard of longer than this after it was placed explains no level that moves now."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    heard: Heard
-    seen: OrderSeen
-    rules: ChannelRules
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """One line of an accepted order with what it does."""
 
-    order: _Order
+    order: Order
     line: LineSeen
     found: LineFound
     row: LineRow
@@ -60,7 +48,7 @@ async def take_orders(conn: Connection, booking: Booking, heard: Sequence[Heard]
     Older and repeated states do nothing. No shelf is locked yet: `listings_of` and `levels_of` name
     those that must be, all at once, before `book_steps`.
     """
-    orders = await _accepted(conn, booking, _newest_states(booking, heard))
+    orders = await accepted(conn, booking, newest_states(booking, heard))
     if not orders:
         return []
     steps = await _steps(conn, booking, orders)
@@ -94,78 +82,14 @@ async def book_steps(
     await _explain_levels(conn, booking, steps)
 
 
-def _newest_states(booking: Booking, heard: Sequence[Heard]) -> list[_Order]:
-    """One state per order, sorted by (channel, order): the lock order."""
-    found: dict[tuple[int, str], _Order] = {}
-    for one in heard:
-        rules = booking.rules.channels.get(one.channel_id)
-        if not isinstance(one.fact, OrderSeen) or rules is None or rules.truth is Truth.NONE:
-            continue
-        key = one.channel_id, one.fact.order
-        before = found.get(key)
-        if before is None or newest(before.seen, one.fact) is one.fact:
-            found[key] = _Order(one, one.fact, rules)
-        if before is not None:
-            booking.outcomes[one.channel_id, "merged"] += 1
-    return [found[key] for key in sorted(found)]
-
-
-async def _accepted(
-    conn: Connection, booking: Booking, orders: Sequence[_Order]
-) -> list[tuple[_Order, bool]]:
-    """Lock the orders and keep those with news: (order, it was unknown before)."""
-    news = {
-        (o.rules.id, o.seen.order): OrderNew(
-            o.rules.id,
-            o.seen.order,
-            o.seen.number,
-            o.seen.version,
-            digest(o.seen),
-            o.seen.terminal,
-        )
-        for o in orders
-    }
-    if not news:
-        return []
-    accepted: list[tuple[_Order, bool]] = []
-    newer: list[OrderNew] = []
-    unclear: list[tuple[int, str]] = []
-    by_key = {(o.rules.id, o.seen.order): o for o in orders}
-    for known in await ledger.enter_orders(conn, list(news.values())):
-        key = known.channel_id, known.order_id
-        order, new = by_key[key], news[key]
-        before = None if known.fresh else OrderKnown(known.version, known.digest, known.terminal)
-        verdict = judge(before, order.seen, new.digest)
-        if verdict is News.ACCEPT:
-            accepted.append((order, known.fresh))
-            if not known.fresh:
-                newer.append(new)
-        elif verdict is News.AMBIGUOUS:
-            unclear.append(key)
-        booking.outcomes[known.channel_id, _outcome(verdict)] += 1
-    if newer:
-        await ledger.update_orders(conn, newer)
-    if unclear:
-        # the fetched answer is believed: forget the digest so that it is accepted
-        await ledger.update_orders(
-            conn, [replace(news[k], version=news[k].version - 1) for k in unclear]
-        )
-        booking.unclear += unclear
-    return accepted
-
-
-def _outcome(verdict: News) -> str:
-    return {News.ACCEPT: "booked", News.OLD: "old", News.AMBIGUOUS: "ambiguous"}[verdict]
-
-
 async def _steps(
-    conn: Connection, booking: Booking, orders: Sequence[tuple[_Order, bool]]
+    conn: Connection, booking: Booking, orders: Sequence[tuple[Order, bool]]
 ) -> list[Step]:
     """Every line of the orders with its effect: lines that vanished hold nothing now."""
     stored: dict[tuple[int, str], dict[tuple[str, str], LineRow]] = defaultdict(dict)
-    known_orders = [(o.rules.id, o.seen.order) for o, fresh in orders if not fresh]
-    if known_orders:
-        for row in await ledger.lines(conn, known_orders):
+    known = {(o.rules.id, o.seen.order) for o, fresh in orders if not fresh}
+    if known:
+        for row in await ledger.lines(conn, sorted(known)):
             stored[row.channel_id, row.order_id][row.line_id, row.location] = row
     pairs = [
         (order, line)
@@ -175,8 +99,9 @@ async def _steps(
     found = await catalog.resolve(conn, [_wanted(order, line) for order, line in pairs])
     steps = []
     for (order, line), what in zip(pairs, found, strict=True):
-        before = stored.get((order.rules.id, order.seen.order), {}).get((line.line, line.location))
-        steps.append(_step(booking, order, line, what, before))
+        key = order.rules.id, order.seen.order
+        before = stored.get(key, {}).get((line.line, line.location))
+        steps.append(_step(booking, order, line, what, before, fresh=key not in known))
     return steps
 
 
@@ -191,7 +116,7 @@ def _all_lines(seen: OrderSeen, stored: dict[tuple[str, str], LineRow]) -> Itera
             yield LineSeen(line_id, taken=0, kept=0, location=location)
 
 
-def _wanted(order: _Order, line: LineSeen) -> LineWanted:
+def _wanted(order: Order, line: LineSeen) -> LineWanted:
     return LineWanted(
         order.rules.id,
         line.location,
@@ -203,7 +128,13 @@ def _wanted(order: _Order, line: LineSeen) -> LineWanted:
 
 
 def _step(
-    booking: Booking, order: _Order, line: LineSeen, found: LineFound, before: LineRow | None
+    booking: Booking,
+    order: Order,
+    line: LineSeen,
+    found: LineFound,
+    before: LineRow | None,
+    *,
+    fresh: bool,
 ) -> Step:
     rules, seen = order.rules, order.seen
     if before is not None and before.item_id is not None:
@@ -217,9 +148,8 @@ def _step(
         )
     known = LineKnown(before.taken, before.booked, before.revision) if before else None
     skip = _skip_reason(found)
-    inside = (
-        before is None and found.seeded_at is not None and inside_first_count(seen, found.seeded_at)
-    )
+    # a line that joins an order known before left the shelf after the count, however old the order
+    inside = fresh and found.seeded_at is not None and inside_first_count(seen, found.seeded_at)
     done = effect(
         line,
         known,

@@ -74,12 +74,19 @@ def _line_key(line: LineSeen) -> tuple[str, str, str, str, str, int, int]:
     )
 
 
-def judge(known: OrderKnown | None, seen: OrderSeen, seen_digest: bytes) -> News:
-    """Compare by version; terminal states are absorbing (C16)."""
+def judge(
+    known: OrderKnown | None, seen: OrderSeen, seen_digest: bytes, *, unsure: bool = False
+) -> News:
+    """Compare by version; terminal states are absorbing (C16).
+
+    `unsure`: `seen` was heard together with another state of its version.
+    """
     if known is None:
-        return News.ACCEPT
+        return News.AMBIGUOUS if unsure else News.ACCEPT
     if known.terminal or seen.version < known.version:
         return News.OLD
+    if unsure:
+        return News.AMBIGUOUS
     if seen.version == known.version and not seen.terminal:
         return News.OLD if seen_digest == known.digest else News.AMBIGUOUS
     return News.ACCEPT
@@ -90,6 +97,16 @@ def newest(first: OrderSeen, second: OrderSeen) -> OrderSeen:
     if first.terminal != second.terminal:
         return first if first.terminal else second
     return first if first.version > second.version else second
+
+
+def contradict(first: OrderSeen, second: OrderSeen) -> bool:
+    """True for two states under one version of which only the platform knows the newer."""
+    return (
+        first.version == second.version
+        and not first.terminal
+        and not second.terminal
+        and digest(first) != digest(second)
+    )
 
 
 def committed(
@@ -123,8 +140,11 @@ def effect(
     restock: Restock,
     baseline: bool,
 ) -> Effect:
-    """Book a line: movement = booked − committed; `baseline` books without a movement."""
-    owes = committed(line, known, paid=paid, commit_on=commit_on, restock=restock)
+    """Book a line: movement = booked − committed; `baseline` books without a movement.
+
+    What a line holds at its baseline is off the count already, whether it is paid or not.
+    """
+    owes = committed(line, known, paid=paid or baseline, commit_on=commit_on, restock=restock)
     booked = known.booked if known else 0
     taken_more = line.taken - (known.taken if known else 0)
     delta = 0 if baseline else booked - owes

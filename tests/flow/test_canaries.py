@@ -17,7 +17,7 @@ import pytest
 from syncd.connectors.base import Ref
 from syncd.db import attempts, inbox, outbox
 from syncd.fanout import orders as booking_orders
-from syncd.fanout import readings
+from syncd.fanout import readings, states
 from syncd.lane import claiming, writing
 from syncd.lane.settling import Settling
 from syncd.lane.writing import Writing
@@ -38,7 +38,9 @@ def a_matching_value_confirms(patch: Patch) -> None:
     """A reading equal to what an open attempt wanted closes it as applied."""
     send = Writing._send
 
-    async def deviating(self: Writing, rows: Sequence[attempts.OpenRow]) -> None:
+    async def deviating(
+        self: Writing, rows: Sequence[attempts.OpenRow], *, resumed: bool = False
+    ) -> None:
         if rows[0].times_sent and self._keyed:
             refs = [Ref(r.remote, r.location, r.sku, r.batch_group) for r in rows]
             found = await self._channel.connector.read(refs)
@@ -53,7 +55,7 @@ def a_matching_value_confirms(patch: Patch) -> None:
                     await outbox.ack(conn, [(r.listing_id, r.version) for r in rows])
                     booking.lanes.add(self._channel.id)
                 return
-        await send(self, rows)
+        await send(self, rows, resumed=resumed)
 
     patch.setattr(Writing, "_send", deviating)
 
@@ -111,7 +113,7 @@ def events_are_arithmetic_and_come_twice(patch: Patch) -> None:
         return Effect(state, 0 if baseline else -line.taken, line.taken)
 
     patch.setattr(inbox, "store", every_one)
-    patch.setattr(booking_orders, "judge", lambda *_: News.ACCEPT)
+    patch.setattr(states, "judge", lambda *_, **__: News.ACCEPT)
     patch.setattr(booking_orders, "effect", deducts)
 
 

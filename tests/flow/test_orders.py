@@ -10,7 +10,8 @@ import pytest
 
 from syncd.connectors.memory import MemoryStore
 from syncd.connectors.memory_shapes import LineBody
-from syncd.db import bookmark
+from syncd.db import bookmark, inbox
+from syncd.db.inbox import NewEvent
 from syncd.fanout import Heard, book
 from syncd.stock.model import OrderHint, OrderSeen
 from tests.flow.town import LEVELS, ORDERS, Town
@@ -181,6 +182,50 @@ async def test_two_states_under_one_version_are_fetched_again(town: Town, woo: M
     assert woo.counters.calls > calls
     assert await town.level("MUG") == 45
     assert await town.rows("select * from order_look") == []
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
+@pytest.mark.parametrize("last", ["new", "old"])
+async def test_two_states_under_one_version_heard_together_are_fetched(
+    town: Town, woo: MemoryStore, last: str, known: bool
+) -> None:
+    order = await woo.sell({"MUG": 5})
+    if known:
+        await town.settle()
+        town.clock.forward(60)
+        await change(woo, order, {"MUG": 3})
+    town.lose_webhooks()
+    new = woo.order(order)
+    old = replace(new, lines=(replace(new.lines[0], taken=0, kept=0),))
+    await tell(town, *((old, new, new) if last == "new" else (new, old, old)))
+    assert await town.level("MUG") == (45 if known else 50), "none is believed before it is fetched"
+    town.clock.forward(5)
+    await town.settle()
+    assert await town.level("MUG") == (47 if known else 45)
+    assert await town.rows("select * from order_look") == []
+
+
+async def test_a_newer_state_heard_with_two_of_one_version_is_believed(
+    town: Town, woo: MemoryStore
+) -> None:
+    order = await woo.sell({"MUG": 5})
+    town.lose_webhooks()
+    seen = woo.order(order)
+    other = replace(seen, lines=(replace(seen.lines[0], taken=0, kept=0),))
+    newer = replace(seen, version=seen.version + 1)
+    await tell(town, seen, other, newer)
+    assert await town.level("MUG") == 45
+    assert await town.rows("select * from order_look") == []
+
+
+async def test_events_stored_together_keep_the_order_in_which_they_came(town: Town) -> None:
+    await town.rows("delete from inbox")
+    now = town.clock()
+    given = [NewEvent(1, bytes([n]), str(n), b"", None, now) for n in (7, 2, 9, 2, 1, 8)]
+    async with town.db.transaction("store") as conn:
+        assert await inbox.store(conn, given, now) == 5
+    topics = await town.rows("select topic from inbox order by id")
+    assert [topic for (topic,) in topics] == ["7", "2", "9", "1", "8"]
 
 
 async def test_an_order_of_five_hundred_lines(plan: Town) -> None:
