@@ -38,16 +38,19 @@ async def bookmark(conn: Connection, channel_id: int) -> Bookmark:
 
 FACTS_AHEAD = """
 with surprised as (
-    select listing_id from shelf
-    where surprised_at > $2 and listing_id in (select listing_id from outbox where channel_id = $1)
-    for no key update skip locked
+    select s.listing_id from shelf s
+    where s.surprised_at > $2 and exists (
+        select from outbox o
+        where o.listing_id = s.listing_id and o.channel_id = $1 and o.parked_at is null)
+    for no key update of s skip locked
 ), calmed as (
     update shelf s set surprised_at = $3 from surprised x where s.listing_id = x.listing_id
 ), ahead as (
     select v.item_id, v.warehouse_id from level v
-    join (select distinct l.item_id, l.warehouse_id from outbox o join listing l on l.id = o.listing_id
-          where o.channel_id = $1) x using (item_id, warehouse_id)
-    where v.changed_at > $2
+    where v.changed_at > $2 and exists (
+        select from outbox o join listing l on l.id = o.listing_id
+        where o.channel_id = $1 and o.parked_at is null
+          and l.item_id = v.item_id and l.warehouse_id = v.warehouse_id)
     for no key update of v skip locked
 )
 update level v set changed_at = $3 from ahead a
