@@ -44,6 +44,7 @@ class Bulk:
                 if not await self.step():
                     await rung(self._core.bells.wishes, POLL_S)
             except DatabaseAway:
+                started = False  # the wish that was broken off is taken up again
                 await rung(self._core.bells.wishes, POLL_S)
 
     async def step(self) -> bool:

@@ -1,13 +1,13 @@
 """The sweep: one reconciling pass over a channel finds what no event said, and says why.
 
-It never trusts an empty or short catalogue, and books by the same rules as every other reading.
+It never believes that what a catalogue lacks is gone, and books by the same rules as every other reading.
 """
 
 from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,6 +30,9 @@ log = get_logger("syncd.sweep")
 
 PAGE = 2000
 RETRY_S = (5.0, 60.0)
+RETRY_DOUBLINGS = 8
+VANISH_READINGS = 200
+"""So many listings a sweep reads one by one when the catalogue lacks more than can be believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class SweepPlan:
     overlap: timedelta
     public_url: str = ""
     vanish_limit: float = 0.2
-    """A sweep that misses more than this share of the known listings is not believed."""
+    """More than this share of the known listings missing is told, and read in pieces."""
 
 
 @dataclass(slots=True)
@@ -75,8 +78,7 @@ class Sweeper:
                 except (ChannelError, DatabaseAway) as error:
                     log.warning("sweep.failed", channel=self._channel.name, reason=str(error))
                     failures += 1
-                    low, high = RETRY_S
-                    wait_s = min(wait_s, self._core.rng.uniform(low, min(high, low * 2**failures)))
+                    wait_s = min(wait_s, self._core.rng.uniform(RETRY_S[0], _patience_s(failures)))
             await rung(bell, wait_s)
 
     async def sweep(self) -> Swept:
@@ -95,12 +97,8 @@ class Sweeper:
             done.subscribed = await self._audit()
             seen = await self._sweep_listings(done)
         done.missing = await self._find_vanished(seen, done.listings)
+        await self._mark_duplicates()
         async with self._core.booking("sweep_end") as (conn, booking):
-            for listing_id, sku, skip in await catalog.mark_duplicates(conn, self._channel.id):
-                reason = skip or "no longer a duplicate"
-                booking.journal.append(
-                    Line("relinked", sku, self._channel.id, listing_id, reason=reason)
-                )
             await bookmark.swept(conn, self._channel.id, booking.now)
         took_s = (self._core.clock() - began).total_seconds()
         self._core.metrics.sweep_seconds.observe(took_s)
@@ -154,11 +152,35 @@ class Sweeper:
                     differing.append(Found(now.listing_id, row.quantity, row.at, unannounced=True))
             if differing:
                 await book_readings(conn, booking, differing, turn, asked_at)
-            linked = booking.linked
-        if linked:
-            async with self._core.booking("owe_linked") as (conn, booking):
-                await owe_again(conn, booking, sorted(linked))
+            for row, now in pairs:
+                if now.skip == "relinked":
+                    booking.skip(_told(row, now, self._channel.id))
+            # turn 0: linked by this page, so a sale being booked may not know of its shelf
+            new = {now.listing_id for _, now in pairs if now.turn == 0 and now.quantity is not None}
+            linked = new.union(booking.linked)
+        await self._owe(linked)
         return len(differing)
+
+    async def _owe(self, listing_ids: Collection[int]) -> None:
+        """Owe what these need, after their links are committed."""
+        if listing_ids:
+            async with self._core.booking("owe_linked") as (conn, booking):
+                await owe_again(conn, booking, sorted(listing_ids), linked=True)
+
+    async def _mark_duplicates(self) -> None:
+        """Mark skus listed twice; what is single again is served, and owed what it missed."""
+        async with self._core.booking("mark_duplicates") as (conn, booking):
+            wrong = await catalog.mismarked(conn, self._channel.id)
+            if not wrong:
+                return
+            await shelf.lock(conn, wrong, [])  # no write is claimed while it is marked
+            changed = await catalog.mark_duplicates(conn, self._channel.id, wrong)
+            for listing_id, sku, skip in changed:
+                reason = skip or "no longer a duplicate"
+                booking.journal.append(
+                    Line("relinked", sku, self._channel.id, listing_id, reason=reason)
+                )
+        await self._owe([listing_id for listing_id, _, skip in changed if not skip])
 
     def _differs(self, row: ListingSeen, now: ListingNow) -> bool:
         """True where a row may have to be booked or written: the locks decide."""
@@ -172,7 +194,11 @@ class Sweeper:
         return target(now.quantity, rules.policy_of(row.sku)) != now.shown
 
     async def _find_vanished(self, seen: bytearray, listings: int) -> int:
-        """Listings the catalogue does not have any more are read one by one before they are gone."""
+        """Listings the catalogue does not have any more are read one by one before they are gone.
+
+        More than the limit are told, and read in pieces, a new choice by each sweep: a short
+        catalogue costs readings and nothing else. Raises RetryLater where it is empty.
+        """
         missing, known = array("q"), 0
         after = 0
         while True:
@@ -185,13 +211,17 @@ class Sweeper:
             missing.extend(listing_id for listing_id, _ in part if not _marked(seen, listing_id))
         if not missing:
             return 0
-        if listings == 0 or len(missing) > max(1, known * self._plan.vanish_limit):
-            raise RetryLater(
-                f"the catalogue lacks {len(missing)} of {known} listings: not believed"
-            )
+        lacks = f"the catalogue lacks {len(missing)} of {known} listings: not believed"
+        if listings == 0:
+            raise RetryLater(lacks)
         async with self._core.booking("vanished") as (conn, booking):
-            await shelf.lock(conn, list(missing), [])
-            await shelf.wish(conn, list(missing), "vanished", booking.now)
+            read = list(missing)
+            if len(missing) > max(1, known * self._plan.vanish_limit):
+                read = sorted(self._core.rng.sample(read, min(VANISH_READINGS, len(read))))
+                log.warning("sweep.lacking", channel=self._channel.name, reason=lacks)
+                booking.skip(_lacking(self._channel.id, lacks, len(read)))
+            await shelf.lock(conn, read, [])
+            await shelf.wish(conn, read, "vanished", booking.now)
             booking.lanes.add(self._channel.id)
         return len(missing)
 
@@ -231,6 +261,21 @@ async def _next(pages: AsyncIterator[Page]) -> Page | None:
         return await anext(pages)
     except StopAsyncIteration:
         return None
+
+
+def _patience_s(failures: int) -> float:
+    low, high = RETRY_S
+    return min(high, low * 2.0 ** min(failures, RETRY_DOUBLINGS))
+
+
+def _told(row: ListingSeen, now: ListingNow, channel_id: int) -> Line:
+    """Its sku is another item's than the one it was counted for: nothing is written to it."""
+    return Line("skipped", row.sku, channel_id, now.listing_id, now.shown, reason="relinked")
+
+
+def _lacking(channel_id: int, lacks: str, reading: int) -> Line:
+    detail: dict[str, object] = {"why": lacks, "reading": reading}
+    return Line("skipped", "", channel_id, reason="catalogue_short", detail=detail)
 
 
 def _mark(seen: bytearray, listing_id: int) -> None:

@@ -149,8 +149,9 @@ select l.id as listing_id, l.item_id, l.warehouse_id, s.shown, s.turn,
     (l.alias = g.alias and l.batch_group = g.batch_group and l.sku = g.sku and l.title = g.title
         and l.managed = g.managed and l.warehouse_id is not distinct from g.warehouse_id
         and l.gone_at is null and (
-            l.skip = g.skip
+            (l.skip = g.skip and (g.skip <> '' or i.id is null or i.id = l.item_id))
             or (g.skip = '' and l.skip = 'duplicate')
+            or (g.skip = '' and l.skip = 'relinked' and i.id <> l.item_id)
             or (g.skip = '' and l.skip = 'unlinked' and i.id is null))) as same
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
             $9::boolean[], $10::text[])
@@ -176,21 +177,39 @@ with given as (
     select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                          $8::int[], $9::boolean[], $10::text[])
         as g(location, remote, alias, batch_group, sku, title, warehouse_id, managed, skip)
+), judged as (
+    select g.location, g.remote, g.alias, g.batch_group, g.sku, g.title, g.warehouse_id, g.managed,
+        i.id as item_id,
+        case when g.skip <> '' then g.skip
+            when count(*) over (partition by g.location, g.sku) > 1 or exists (
+                select from listing x
+                where x.channel_id = $1 and x.sku = g.sku and x.location = g.location
+                  and x.gone_at is null and x.remote <> g.remote
+                  and not exists (select from given o
+                                  where o.location = x.location and o.remote = x.remote)
+            ) then 'duplicate'
+            when i.id is null then 'unlinked'
+            else '' end as skip
+    from given g left join item i on i.sku = g.sku and g.sku <> ''
 ), entered as (
     insert into listing (channel_id, location, remote, alias, batch_group, sku, title, item_id,
                          warehouse_id, managed, skip)
-    select $1, g.location, g.remote, g.alias, g.batch_group, g.sku, g.title,
-        case when g.skip = '' then i.id end, g.warehouse_id, g.managed,
-        case when g.skip = '' and i.id is null then 'unlinked' else g.skip end
-    from given g left join item i on i.sku = g.sku and g.sku <> ''
-    order by g.location, g.remote
+    select $1, location, remote, alias, batch_group, sku, title, case when skip = '' then item_id end,
+        warehouse_id, managed, skip
+    from judged order by location, remote
     on conflict (channel_id, remote, location) do update set
         alias = excluded.alias, batch_group = excluded.batch_group, sku = excluded.sku,
         title = excluded.title, managed = excluded.managed, gone_at = null,
-        item_id = coalesce(listing.item_id, excluded.item_id),
+        item_id = case when listing.item_id is null and listing.skip <> 'duplicate'
+                       then excluded.item_id else listing.item_id end,
         warehouse_id = coalesce(listing.warehouse_id, excluded.warehouse_id),
-        skip = case when listing.item_id is not null and excluded.skip = 'unlinked' then ''
-                    else excluded.skip end
+        skip = case
+            when excluded.skip not in ('', 'unlinked', 'duplicate') then excluded.skip
+            when listing.skip = 'duplicate' then listing.skip
+            when excluded.skip = 'duplicate' or listing.item_id is null then excluded.skip
+            when exists (select from item i where i.sku = excluded.sku and i.id <> listing.item_id)
+                then 'relinked'
+            else '' end
     returning id
 )
 insert into shelf (listing_id, turn) select id, 0 from entered order by id on conflict do nothing
@@ -199,7 +218,11 @@ insert into shelf (listing_id, turn) select id, 0 from entered order by id on co
 
 
 async def enter_listings(conn: Connection, channel_id: int, listings: Sequence[NewListing]) -> None:
-    """Store listings; a new one is linked to the item of its sku, a link is never changed here."""
+    """Store listings; a new one is linked to the item of its sku, a link once made stays.
+
+    One whose sku is listed at its location already is a 'duplicate' and not linked: nothing says
+    which of them is the item. One that took the sku of another item than its own is 'relinked'.
+    """
     await conn.execute(ENTER_LISTINGS, channel_id, *_columns(listings))
 
 
@@ -217,25 +240,52 @@ def _columns(listings: Sequence[NewListing]) -> tuple[list[object], ...]:
     )
 
 
+MISMARKED = """
+select id from (
+    select id, skip, count(*) over (partition by location, sku) > 1 as twice from listing
+    where channel_id = $1 and sku <> '' and gone_at is null
+) c
+where (twice and skip in ('', 'unlinked')) or (not twice and skip = 'duplicate')
+order by id
+"""
+
+
+async def mismarked(conn: Connection, channel_id: int) -> list[int]:
+    """Present listings to be marked as duplicates, or to be no longer: lock them before it."""
+    return [row[0] for row in await conn.fetch(MISMARKED, channel_id)]
+
+
 MARK_DUPLICATES = """
 with counted as (
     select id, skip, count(*) over (partition by location, sku) > 1 as twice from listing
     where channel_id = $1 and sku <> '' and gone_at is null
 ), wrong as materialized (
-    select id, twice from counted
-    where (twice and skip in ('', 'unlinked')) or (not twice and skip = 'duplicate')
+    select c.id, c.twice, i.id as item_id
+    from counted c join listing x on x.id = c.id left join item i on i.sku = x.sku
+    where c.id = any($2::bigint[])
+      and ((c.twice and c.skip in ('', 'unlinked')) or (not c.twice and c.skip = 'duplicate'))
 )
 update listing l set
-    skip = case when w.twice then 'duplicate' else '' end,
-    item_id = case when not w.twice then (select id from item i where i.sku = l.sku) end
+    skip = case when w.twice then 'duplicate'
+        when l.item_id is null and w.item_id is null then 'unlinked'
+        when l.item_id <> w.item_id then 'relinked'
+        else '' end,
+    item_id = case when w.twice then l.item_id else coalesce(l.item_id, w.item_id) end
 from wrong w where l.id = w.id
 returning l.id, l.sku, l.skip
 """
 
 
-async def mark_duplicates(conn: Connection, channel_id: int) -> list[tuple[int, str, str]]:
-    """A sku listed twice at one location is served by nobody; gives (listing, sku, skip) changed."""
-    return [tuple(row) for row in await conn.fetch(MARK_DUPLICATES, channel_id)]
+async def mark_duplicates(
+    conn: Connection, channel_id: int, listing_ids: Sequence[int]
+) -> list[tuple[int, str, str]]:
+    """A sku listed twice at one location is served by nobody; gives (listing, sku, skip) changed.
+
+    Links stay: what is counted by them stays counted. One that is single again and was never
+    linked is linked now. The shelves of these listings are locked by the caller.
+    """
+    rows = await conn.fetch(MARK_DUPLICATES, channel_id, listing_ids)
+    return [tuple(row) for row in rows]
 
 
 ENTER_ITEMS = """
@@ -320,3 +370,15 @@ async def listings_of(
     """(listing, channel) of these skus (None: all) on one channel (None: on all)."""
     rows = await conn.fetch(LISTINGS_OF_SKUS, skus, channel_id)
     return [tuple(row) for row in rows]
+
+
+LEVELS_OF_LISTINGS = """
+select distinct item_id, warehouse_id from listing
+where id = any($1::bigint[]) and item_id is not null and warehouse_id is not null
+order by item_id, warehouse_id
+"""
+
+
+async def levels_of_listings(conn: Connection, listing_ids: Sequence[int]) -> list[tuple[int, int]]:
+    """The (item, warehouse) pairs these listings show."""
+    return [tuple(row) for row in await conn.fetch(LEVELS_OF_LISTINGS, listing_ids)]

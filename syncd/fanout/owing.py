@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from syncd.db import ledger, outbox, shelf
+from syncd.db import catalog, ledger, outbox, shelf
 from syncd.db.journal import Line
 from syncd.db.outbox import Owe
 from syncd.db.pool import Connection
@@ -95,19 +95,23 @@ async def owe_again(
     listing_ids: Sequence[int],
     *,
     forced: bool = False,
+    linked: bool = False,
 ) -> None:
     """Lock these listings, look at their levels afresh and owe what they need.
 
-    For listings that were just linked, and for a push (`forced`).
+    For a push (`forced`), and for listings whose new link is committed (`linked`): a movement that
+    is being booked may have locked its item's shelves before it could see the link. Only with all
+    shelves of the item, before any other lock, is it waited for and its level seen.
     """
-    rows = await shelf.lock(conn, listing_ids, [])  # which keeps their levels still
+    pairs = await catalog.levels_of_listings(conn, listing_ids) if linked else []
+    rows = await shelf.lock(conn, listing_ids, pairs)  # which keeps their levels still
     keys = sorted({key for row in rows if (key := _key(row)) is not None})
     levels = {(v.item_id, v.warehouse_id): v.quantity for v in await ledger.levels(conn, keys)}
     wanted = frozenset(listing_ids)
     await owe_deliveries(
         conn,
         booking,
-        rows,
+        [row for row in rows if row.listing_id in wanted],
         levels,
         {},
         wanted if forced else frozenset(),

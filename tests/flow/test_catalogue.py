@@ -1,0 +1,263 @@
+"""Listings that come twice, change their sku or vanish in numbers: what is counted stays counted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from syncd.connectors.memory_shapes import ItemBody
+from syncd.connectors.memory_store import MemoryStore
+from syncd.db import bookmark, shelf
+from syncd.db.bookmark import Wish
+from syncd.errors import DatabaseAway, RetryLater
+from syncd.fanout import Heard, book
+from syncd.reconcile import VANISH_READINGS
+from tests.flow.town import Town
+
+BOUND_S = 10.0
+
+
+async def sweep(town: Town) -> None:
+    for sweeper in town.sweepers.values():
+        await sweeper.sweep()
+    await town.settle()
+
+
+async def skips(town: Town, channel: str) -> dict[str, str]:
+    """Why listings are not served, by remote id."""
+    return dict(
+        await town.rows(
+            "select remote, skip from listing where channel_id = $1", town.channel(channel).id
+        )
+    )
+
+
+def tell(store: MemoryStore, key: str) -> None:
+    store._emit("items/update", ItemBody(tuple(store._rows(store.items[key]))))
+
+
+def twin(store: MemoryStore, sku: str, quantity: int) -> None:
+    """A second listing of a sku, told by a webhook that bears it."""
+    mute = store.subscriptions.pop("items/update")
+    store.add("TWIN", quantity)
+    store.subscriptions["items/update"] = mute
+    rename(store, "TWIN", sku)
+    tell(store, "TWIN")
+
+
+def rename(store: MemoryStore, key: str, sku: str) -> None:
+    store.items[key].sku = sku
+
+
+async def test_sales_on_the_counted_listing_count_while_its_sku_is_listed_twice(
+    town: Town,
+) -> None:
+    uk = town.stores["uk"]
+    uk.add("TWIN", 0)
+    rename(uk, "TWIN", "MUG")
+    await sweep(town)
+    assert set((await skips(town, "uk")).values()) == {"duplicate", ""}
+    town.clock.forward(60)
+    await uk.sell({"MUG": 5})
+    await town.settle()
+    assert await town.level("MUG") == 45
+    rename(uk, "TWIN", "OTHER")
+    town.clock.forward(900)
+    await sweep(town)
+    assert await town.level("MUG") == 45
+    assert town.shelves("MUG") == {"uk": 45, "sw": 45, "woo": 45}
+
+
+async def test_a_new_twin_is_not_written_before_a_sweep_has_seen_it(town: Town) -> None:
+    woo = town.stores["woo"]
+    twin(woo, "MUG", 3)
+    await town.settle()
+    assert (await skips(town, "woo"))[woo.items["TWIN"].remote] == "duplicate"
+    town.clock.forward(60)
+    await town.stores["uk"].sell({"MUG": 1})
+    await town.settle()
+    assert woo.items["TWIN"].counts[""][0] == 3
+    assert woo.shelf("MUG") == 49
+
+
+async def test_a_new_title_does_not_serve_a_duplicate(town: Town) -> None:
+    woo = town.stores["woo"]
+    twin(woo, "MUG", 3)
+    await town.settle()
+    await sweep(town)
+    for key in ("TWIN", "MUG"):
+        woo.items[key].title = "another title"
+        tell(woo, key)
+    await town.settle()
+    town.clock.forward(60)
+    await town.stores["uk"].sell({"MUG": 1})
+    await town.settle()
+    assert (woo.items["TWIN"].counts[""][0], woo.shelf("MUG")) == (3, 50)
+
+
+async def test_what_is_single_again_gets_what_it_missed(town: Town) -> None:
+    woo = town.stores["woo"]
+    twin(woo, "MUG", 3)
+    await town.settle()
+    await sweep(town)
+    town.clock.forward(60)
+    await town.stores["uk"].sell({"MUG": 1})
+    await town.settle()
+    assert woo.shelf("MUG") == 50
+    # the page of this sweep comes before the mark is taken off: one sweep has to do
+    rename(woo, "TWIN", "NOBODY")
+    town.clock.forward(900)
+    await town.sweepers["woo"].sweep()
+    await town.settle()
+    assert woo.shelf("MUG") == 49
+    assert (await skips(town, "woo"))[woo.items["TWIN"].remote] == "unlinked"
+
+
+async def test_a_twin_that_outlives_the_counted_listing_is_linked(town: Town) -> None:
+    woo = town.stores["woo"]
+    twin(woo, "MUG", 3)
+    await town.settle()
+    remote = woo.items["TWIN"].remote
+    woo.remove("MUG")
+    await town.settle()
+    town.clock.forward(900)
+    await town.sweepers["woo"].sweep()
+    await town.settle()
+    assert (await skips(town, "woo"))[remote] == ""
+    assert woo.items["TWIN"].counts[""][0] == 50
+
+
+async def test_a_listing_linked_while_a_sale_is_booked_is_owed_its_level(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woo = town.stores["woo"]
+    woo.remove("MUG")
+    await town.settle()
+    woo.add("MUG", 50)
+    town.lose_webhooks()
+    town.clock.forward(60)
+    sold = town.stores["sw"].order(await town.stores["sw"].sell({"MUG": 2}))
+    locked, owing, commit = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    real = shelf.lock
+
+    async def lock(*args: Any, **named: Any) -> list[shelf.Shelf]:
+        sale = getattr(asyncio.current_task(), "get_name", str)() == "sale"
+        if not sale and any(args[2]):
+            owing.set()  # the page and its links are committed
+            commit.set()
+        found = await real(*args, **named)
+        if sale:
+            locked.set()
+            await commit.wait()
+        return found
+
+    monkeypatch.setattr(shelf, "lock", lock)
+
+    async def sale() -> None:
+        async with town.core.booking("sale") as (conn, booking):
+            await book(conn, booking, [Heard(town.channel("sw").id, sold)])
+
+    async with asyncio.timeout(BOUND_S):
+        booked = asyncio.create_task(sale(), name="sale")
+        await locked.wait()
+        await town.sweepers["woo"].sweep()
+        commit.set()
+        await booked
+    assert owing.is_set()
+    town.lose_webhooks()
+    await town.settle()
+    assert town.shelves("MUG") == {"uk": 48, "sw": 48, "woo": 48}
+
+
+async def test_a_wish_broken_off_by_the_database_is_taken_up_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out = town.bulk._carry_out
+    broken, done = asyncio.Event(), asyncio.Event()
+
+    async def once_away(wish: Wish) -> dict[str, object]:
+        if not broken.is_set():
+            broken.set()
+            town.core.bells.wishes.set()
+            raise DatabaseAway("a moment")
+        done.set()
+        return await carry_out(wish)
+
+    monkeypatch.setattr(town.bulk, "_carry_out", once_away)
+    async with town.db.transaction("ask") as conn:
+        await bookmark.ask(conn, "push", None, None, town.clock())
+    running = asyncio.create_task(town.bulk.run())
+    try:
+        await asyncio.wait_for(done.wait(), BOUND_S)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_many_real_deletions_are_told_and_found_gone(town: Town) -> None:
+    woo = town.stores["woo"]
+    gone = {woo.items[key].remote for key in ("TEE", "CAP")}
+    woo.remove("TEE")
+    woo.remove("CAP")
+    town.lose_webhooks()
+    assert len(gone) < VANISH_READINGS
+    await town.sweepers["woo"].sweep()
+    assert await town.rows("select remote from listing where gone_at is not null") == []
+    await town.settle()
+    found = await town.rows("select remote from listing where gone_at is not null")
+    assert {remote for (remote,) in found} == gone
+    assert await town.rows("select 1 from journal where reason = 'catalogue_short'") == [(1,)]
+    assert await town.rows("select swept_at is not null from channel where name = 'woo'") == [
+        (True,)
+    ]
+
+
+async def test_a_sweep_that_failed_a_thousand_times_is_tried_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeper = town.sweepers["woo"]
+    times, enough = 0, asyncio.Event()
+
+    async def fail() -> None:
+        nonlocal times
+        await asyncio.sleep(0)
+        times += 1
+        if times > 1100:
+            enough.set()
+        town.core.bells.sweeps[town.channel("woo").id].set()
+        raise RetryLater("still down")
+
+    monkeypatch.setattr(sweeper, "sweep", fail)
+    running = asyncio.create_task(sweeper.run())
+    waiting = asyncio.create_task(enough.wait())
+    async with asyncio.timeout(BOUND_S):
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (running, waiting):
+        task.cancel()
+    await asyncio.gather(running, waiting, return_exceptions=True)
+    assert times > 1100
+
+
+async def test_listings_that_exchange_their_skus_are_written_no_more_and_told(
+    town: Town,
+) -> None:
+    woo = town.stores["woo"]
+    mug, tee = woo.items["MUG"], woo.items["TEE"]
+    mug.sku, tee.sku = "TEE", "MUG"
+    await sweep(town)
+    assert (await skips(town, "woo"))[mug.remote] == "relinked"
+    assert (await skips(town, "woo"))[tee.remote] == "relinked"
+    told = await town.rows(
+        "select distinct sku from journal where outcome = 'skipped' and reason = 'relinked'"
+    )
+    assert {sku for (sku,) in told} == {"MUG", "TEE"}
+    town.clock.forward(60)
+    await town.stores["uk"].sell({"MUG": 5})
+    await town.settle()
+    assert (mug.counts[""][0], tee.counts[""][0]) == (50, 10)
+    mug.sku, tee.sku = "MUG", "TEE"
+    town.clock.forward(900)
+    await sweep(town)
+    assert town.shelves("MUG") == {"uk": 45, "sw": 45, "woo": 45}
