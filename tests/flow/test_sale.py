@@ -70,7 +70,9 @@ async def test_one_sale_makes_one_write_per_other_store_and_no_echo_storm(town: 
     assert writes == {"uk": 1, "sw": 0, "woo": 1}
 
 
-async def test_where_readings_are_dear_a_hint_that_its_order_explains_costs_none(town: Town) -> None:
+async def test_where_readings_are_dear_a_hint_that_its_order_explains_costs_none(
+    town: Town,
+) -> None:
     town.clock.forward(60)
     store = town.stores["sw"]
     before = store.counters.calls
