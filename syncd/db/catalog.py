@@ -177,17 +177,22 @@ with given as (
     select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                          $8::int[], $9::boolean[], $10::text[])
         as g(location, remote, alias, batch_group, sku, title, warehouse_id, managed, skip)
+), others as materialized (
+    select location, remote, sku from listing
+    where channel_id = $1 and sku = any($6::text[]) and sku <> '' and gone_at is null
+), twice as materialized (
+    select location, sku from (
+        select location, sku from given
+        union all
+        select location, sku from others
+        where (location, remote) not in (select location, remote from given)
+    ) p
+    group by location, sku having count(*) > 1
 ), judged as (
     select g.location, g.remote, g.alias, g.batch_group, g.sku, g.title, g.warehouse_id, g.managed,
         i.id as item_id,
         case when g.skip <> '' then g.skip
-            when count(*) over (partition by g.location, g.sku) > 1 or exists (
-                select from listing x
-                where x.channel_id = $1 and x.sku = g.sku and x.location = g.location
-                  and x.gone_at is null and x.remote <> g.remote
-                  and not exists (select from given o
-                                  where o.location = x.location and o.remote = x.remote)
-            ) then 'duplicate'
+            when (g.location, g.sku) in (select location, sku from twice) then 'duplicate'
             when i.id is null then 'unlinked'
             else '' end as skip
     from given g left join item i on i.sku = g.sku and g.sku <> ''
@@ -214,6 +219,7 @@ with given as (
 )
 insert into shelf (listing_id, turn) select id, 0 from entered order by id on conflict do nothing
 """
+# Every part is one pass over its rows, whatever the planner believes of a table that just grew.
 # turn 0: nothing was written to a listing nobody knew, so the page that brought it may be believed
 
 
