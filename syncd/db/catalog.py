@@ -179,7 +179,7 @@ with given as (
         as g(location, remote, alias, batch_group, sku, title, warehouse_id, managed, skip)
 ), others as materialized (
     select location, remote, sku from listing
-    where channel_id = $1 and sku = any($6::text[]) and sku <> '' and gone_at is null
+    where channel_id = $1 and (sku in (select sku from given)) is true and sku <> '' and gone_at is null
 ), twice as materialized (
     select location, sku from (
         select location, sku from given
@@ -220,6 +220,7 @@ with given as (
 insert into shelf (listing_id, turn) select id, 0 from entered order by id on conflict do nothing
 """
 # Every part is one pass over its rows, whatever the planner believes of a table that just grew.
+# `is true` keeps the look into a hash of the page from becoming a join, looped row by row.
 # turn 0: nothing was written to a listing nobody knew, so the page that brought it may be believed
 
 
