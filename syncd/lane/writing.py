@@ -28,10 +28,6 @@ AWAY_S = 0.3
 RESEND_S = (0.5, 30.0)
 """An attempt without an answer is sent again after a growing, jittered pause between these."""
 
-GIVE_UP_AFTER = 10
-"""A keyed attempt without a clear answer so often is settled like one whose key is spent: by a reading,
-and a person sees it. One row that breaks its platform must not hold its listings for the key's life."""
-
 
 class Writing:
     """The deliveries of one lane. `busy`: attempts being sent now; `lease_gen` fences other daemons."""
@@ -122,7 +118,7 @@ class Writing:
                     await self._unclear(rows, "the daemon ended during this write")
                 else:
                     await self._settle_by_reading(rows, spent=False)
-            elif now - rows[0].created_at > timedelta(seconds=life_s) or self._given_up(rows):
+            elif now - rows[0].created_at > timedelta(seconds=life_s):
                 await self._settle_by_reading(rows, spent=True)
             else:
                 await self._send(rows, resumed=True)
@@ -132,13 +128,6 @@ class Writing:
         finally:
             self.busy.discard(rows[0].attempt_id)
         return True
-
-    def _given_up(self, rows: Sequence[OpenRow]) -> bool:
-        """True for an attempt that the platform went on failing long after any late window."""
-        late = timedelta(seconds=self._channel.connector.capabilities.late_apply_s)
-        return rows[0].times_sent >= GIVE_UP_AFTER and (
-            self._core.clock() - rows[0].created_at > 2 * late
-        )
 
     async def _send(self, rows: Sequence[OpenRow], *, resumed: bool = False) -> None:
         """Send an attempt as it is stored and settle it by the answer.

@@ -271,6 +271,7 @@ class Town:
         for wanted, job in jobs:
             if wanted:
                 did += bool(await job(lambda: None))
+        did += lane.fetching.wanted
         return did
 
     async def level(self, sku: str) -> int | None:
