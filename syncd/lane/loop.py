@@ -42,6 +42,7 @@ class Lane:
         self._hold_until = 0.0
         self._quiet = False
         self._job_ended = asyncio.Event()
+        self._news = 0
         self._stopping = False
         self.reading = Reading(core, channel)
         self.fetching = Fetching(core, channel)
@@ -81,6 +82,7 @@ class Lane:
                 for wait in waits:
                     wait.cancel()
         woken = self._job_ended.is_set() and not self._bell.is_set()
+        self._news += self._bell.is_set()
         self._bell.clear()
         self._job_ended.clear()
         return woken
@@ -157,11 +159,13 @@ class Lane:
             self._choosing.discard(kind)
             self._job_ended.set()
 
+        news = self._news
         try:
             worked = await job(chosen)
             if kind == "writes":
-                # what is owed but cannot be claimed yet waits for news, not in a spin
-                self._quiet = not worked
+                # what is owed but cannot be claimed yet waits for news, not in a spin; news that
+                # came while this job was choosing may be just what it did not see
+                self._quiet = not worked and news == self._news and not self._bell.is_set()
             elif worked:
                 self._quiet = False
         except RetryLater as error:
