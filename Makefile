@@ -38,10 +38,11 @@ fmt: $(READY) ## format, and fix what can be fixed by itself
 	$(BIN)/ruff format .
 
 test: $(READY) ## every test but the chaos runs (ARGS="-k words" to choose)
-	$(BIN)/pytest -m "not chaos" -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest -m "not chaos and not pace" -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 ifeq ($(ARGS),)
 	SYNCD_TEST_PG=all $(BIN)/pytest -q -n $(WORKERS) --maxprocesses 4 tests/flow/test_sale.py \
 		$(addprefix tests/tables/test_,migrate.py schema_snapshot.py statements.py)
+	$(BIN)/pytest -q -m pace
 endif
 
 test-fast: $(READY) ## the rules alone: no database, seconds

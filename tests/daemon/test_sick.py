@@ -24,7 +24,7 @@ from tests.daemon.secrets import canaries
 from tests.daemon.shoppers import Tally, make_stores, never_give_up, wrong
 from tests.postgres import Cluster
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.pace]
 
 PLATFORMS = ("woocommerce", "shopwired", "shopify")
 SHARE = 10
