@@ -52,13 +52,13 @@ async def book_readings(
     after = [_after(booking, row, usable.get(row.listing_id), meanings, asked_at) for row in rows]
     changes = [
         ShelfChange(
-            row.listing_id,
-            row.shown,
-            row.shown_at,
-            surprised_at=booking.now if meanings[row.listing_id] is Meaning.DIFFERS else None,
+            now.listing_id,
+            now.shown,
+            now.shown_at,
+            surprised_at=booking.now if meanings[now.listing_id] is Meaning.DIFFERS else None,
         )
-        for row in after
-        if meanings.get(row.listing_id) in (Meaning.BASELINE, Meaning.DIFFERS)
+        for before, now in zip(rows, after, strict=True)
+        if now is not before
     ]
     # read after the locks: nobody else moves these levels until we are done
     keys = sorted(_keys_to_owe(rows, meanings))
@@ -117,14 +117,24 @@ def _after(
     meanings: dict[int, Meaning],
     asked_at: datetime,
 ) -> Shelf:
-    """The shelf as it is known after the reading.
+    """The shelf as it is known after the reading; the same one where it says nothing new.
 
-    Where levels are the truth only the platform's own stamps are compared; ours differ by seconds.
+    A reading that repeats what is shown dates it: an order step placed before it is on that shelf
+    already, though it was not yet told. A sweep, which fetched the orders just before, spares itself
+    a write to every shelf. Where levels are the truth only the platform's own stamps are compared;
+    ours differ by seconds.
     """
-    if reading is None or meanings[row.listing_id] not in (Meaning.BASELINE, Meaning.DIFFERS):
+    said = meanings.get(row.listing_id)
+    if reading is None or said not in (Meaning.BASELINE, Meaning.DIFFERS, Meaning.SAME):
         return row
     stamp = reading.at if _truth(booking, row) is Truth.LEVELS else reading.at or asked_at
+    if said is Meaning.SAME and (reading.unannounced or not _newer(stamp, row.shown_at)):
+        return row
     return replace(row, shown=reading.quantity, shown_at=stamp)
+
+
+def _newer(stamp: datetime | None, known: datetime | None) -> bool:
+    return stamp is not None and (known is None or stamp > known)
 
 
 async def _movements(
