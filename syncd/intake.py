@@ -73,22 +73,27 @@ class Intake:
         A batch that cannot be booked is halved until the event that hurts stands alone; that one is
         parked with its error.
         """
+        claimed: list[QueuedEvent] = []
         try:
-            took = await self._book_batch()
+            took = await self._book_batch(claimed)
         except DatabaseAway:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever an event does, the others go on
-            if self._limit > 1:
-                self._limit = max(1, self._limit // 2)
+        except Exception as error:
+            if not claimed:
+                raise
+            if len(claimed) > 1:
+                self._limit = len(claimed) // 2
                 return 1
-            await self._park_first(error)
+            await self._park(claimed[0], error)
             took = 1
         self._limit = min(BATCH, self._limit * 2)
         return took
 
-    async def _book_batch(self) -> int:
+    async def _book_batch(self, claimed: list[QueuedEvent]) -> int:
+        """Book a batch; gives how many events it had. `claimed` is told which, should it fail."""
         async with self._core.booking("intake") as (conn, booking):
             events = await inbox.claim(conn, booking.now, self._limit)
+            claimed += events
             if not events:
                 return 0
             heard, bad = self._parse(events)
@@ -128,10 +133,10 @@ class Intake:
                 ]
         return heard, bad
 
-    async def _park_first(self, error: Exception) -> None:
-        log.error("event.parked", error=f"{type(error).__name__}: {error}"[:500])
+    async def _park(self, event: QueuedEvent, error: Exception) -> None:
+        """Park the very event that failed: the oldest that waits may be another one by now."""
+        reason = clean(f"{type(error).__name__}: {error}")[:500]
+        log.error("event.parked", event_id=event.event_id, error=reason)
         async with self._core.booking("intake_park") as (conn, booking):
-            for event in await inbox.claim(conn, booking.now, 1):
-                reason = clean(f"{type(error).__name__}: {error}")[:500]
-                await inbox.park(conn, [event.event_id], [reason], booking.now)
-                booking.outcomes[event.channel_id, "poison"] += 1
+            await inbox.park(conn, [event.event_id], [reason], booking.now)
+            booking.outcomes[event.channel_id, "poison"] += 1

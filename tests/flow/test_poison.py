@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -14,6 +15,7 @@ import pytest
 
 from syncd.connectors.base import Page, Ref
 from syncd.connectors.memory import MemoryStore
+from syncd.corridor import Core
 from syncd.db import inbox
 from syncd.db.inbox import NewEvent
 from syncd.errors import Refused
@@ -127,6 +129,40 @@ async def test_an_event_that_hurts_nobody_knows_why_is_found_by_halving(
     assert await town.level("MUG") == 50 - (BATCH - 1)
     (reason,) = await parked(town)
     assert "unlucky" in reason
+
+
+async def test_the_event_that_failed_is_parked_and_not_one_that_was_stored_late(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers are given before they are committed: an older event may appear at any time."""
+    town.clock.forward(60)
+    store = town.stores["woo"]
+    await town.rows("alter table movement add constraint unlucky check (note <> '#13')")
+    await post(town, [body(store), body(store, number="#13")])
+    ((first,),) = await town.rows("select min(event_id) from inbox_queue")
+    booking = Core.booking
+    async with town.db.connection("late") as late, AsyncExitStack() as storing:
+        await storing.enter_async_context(late.transaction())
+        await late.fetch("select from inbox_queue where event_id = $1 for update", first)
+
+        def stepped(core: Core, name: str) -> Any:
+            if name == "intake_park":
+                return then(booking(core, name))
+            return booking(core, name)
+
+        @asynccontextmanager
+        async def then(parking: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+            await storing.aclose()
+            async with parking as made:
+                yield made
+
+        monkeypatch.setattr(Core, "booking", stepped)
+        while await town.intake.step():
+            pass
+    (reason,) = await parked(town)
+    assert "unlucky" in reason
+    assert await town.rows("select event_id from inbox_parked") == [(first + 1,)]
+    assert await town.level("MUG") == 49
 
 
 async def test_a_parked_event_is_tried_again_when_asked(town: Town) -> None:
