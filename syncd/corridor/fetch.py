@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from syncd.connectors.budget import Priority
 from syncd.connectors.http import priority
 from syncd.corridor.core import Channel, Core
 from syncd.db import bookmark
+from syncd.db.journal import Line
+from syncd.errors import DatabaseAway
 from syncd.fanout import Heard, book
-from syncd.stock.facts import told
+from syncd.stock.facts import clean, told
 from syncd.stock.model import OrderNews, OrderSeen
+from syncd.telemetry.logs import get_logger
+
+log = get_logger("syncd.fetch")
 
 FIRST_FETCH = timedelta(days=14)
 """A channel never fetched before is asked for the orders changed in this time. So is one on which
@@ -19,6 +24,9 @@ nothing changed for longer: an empty window costs nothing, and our clock may be 
 
 CLOCK_ALLOWANCE = timedelta(hours=1)
 """A platform's clock is believed to be ahead of ours by this much at most."""
+
+POISON_PAUSE = timedelta(days=1)
+"""An order that could not be booked is fetched again after it, and within minutes of a restart."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,14 +52,55 @@ async def fetch_orders(
         async for page in channel.connector.orders_since(min(mark, began) - overlap):
             if page:
                 news = [told(one) for one in page]
-                async with core.booking("orders_fetched") as (conn, booking):
-                    await book(conn, booking, [Heard(channel.id, one) for one in news])
+                await book_fetched(core, channel, news)
                 fetched += len(page)
                 through = _newest(news, began + CLOCK_ALLOWANCE, through)
     async with core.db.statement("bookmark_move") as conn:
         quiet = max(mark, began - FIRST_FETCH)
         await bookmark.orders_fetched(conn, channel.id, through or quiet, began)
     return fetched
+
+
+async def book_fetched(
+    core: Core,
+    channel: Channel,
+    news: Sequence[OrderNews],
+    looked: Sequence[tuple[str, int]] = (),
+) -> None:
+    """Book fetched orders, and the wishes (order, wish) that this fulfils.
+
+    What the database refuses is halved until the order that hurts stands alone: that one is told,
+    and fetched again after a day or a restart. Raises DatabaseAway.
+    """
+    try:
+        async with core.booking("orders_booked") as (conn, booking):
+            await book(conn, booking, [Heard(channel.id, one) for one in news])
+            if looked:
+                await bookmark.orders_looked(conn, channel.id, looked)
+    except DatabaseAway:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever an order does, the others go on
+        if len(news) == 1:
+            await _tell_poison(core, channel, news[0], error)
+        else:
+            half = len(news) // 2
+            await book_fetched(core, channel, news[:half])
+            await book_fetched(core, channel, news[half:])
+        if looked:
+            async with core.db.statement("orders_looked") as conn:
+                await bookmark.orders_looked(conn, channel.id, looked)
+
+
+async def _tell_poison(core: Core, channel: Channel, news: OrderNews, error: Exception) -> None:
+    reason = clean(f"could not be booked: {type(error).__name__}: {error}")[:500]
+    log.error("order.poison", channel=channel.name, order=news.order, error=reason)
+    async with core.booking("orders_poison") as (conn, booking):
+        detail: dict[str, object] = {"order": news.order}
+        line = Line("unreadable", "", channel.id, reason=reason, detail=detail)
+        booking.journal.append(line)
+        booking.outcomes[channel.id, "poison"] += 1
+        again = booking.now + POISON_PAUSE
+        await bookmark.wish_orders(conn, [(channel.id, news.order)], again)
 
 
 def _newest(

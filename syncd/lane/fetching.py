@@ -7,11 +7,10 @@ from datetime import timedelta
 
 from syncd.connectors.budget import Priority
 from syncd.connectors.http import priority
-from syncd.corridor import Channel, Core, fetch_orders
+from syncd.corridor import Channel, Core, book_fetched, fetch_orders
 from syncd.corridor.speaking import speak
 from syncd.db import bookmark
 from syncd.errors import Refused, RetryLater
-from syncd.fanout import Heard, book
 from syncd.stock.facts import told
 from syncd.stock.model import OrderNews, OrderUnreadable
 
@@ -61,9 +60,7 @@ class Fetching:
                     await self._postpone(due)
                 raise
         self._at_once = min(ORDERS_AT_ONCE, self._at_once * 2)
-        async with self._core.booking("orders_booked") as (conn, booking):
-            await book(conn, booking, [Heard(self._channel.id, told(one)) for one in news])
-            await bookmark.orders_looked(conn, self._channel.id, due)
+        await book_fetched(self._core, self._channel, [told(one) for one in news], due)
         chosen()
         return True
 
