@@ -48,6 +48,16 @@ def is_raise(target: int, shown: int | None) -> bool:
     return shown is None or target > shown
 
 
+def announced_now(target: int, shown: int | None, restock_threshold: int) -> bool:
+    """False for a rise that can wait for the next sweep: of fewer units than the threshold.
+
+    A shelf that is empty, too high or not known is told at once.
+    """
+    if shown is None or shown <= 0 or target <= shown:
+        return True
+    return target - shown >= restock_threshold
+
+
 class Meaning(StrEnum):
     """What a reading of one listing means."""
 

@@ -14,6 +14,7 @@ from syncd.stock.decide import (
     Rank,
     ShelfNow,
     SpentKey,
+    announced_now,
     is_raise,
     meaning,
     needs_orders_first,
@@ -149,3 +150,24 @@ def test_what_a_reading_says_of_a_write_whose_key_is_spent(
     observed: int, at: datetime | None, verdict: SpentKey
 ) -> None:
     assert spent_key(8, 5, observed, at, NOON, after(60), margin_s=2.5) is verdict
+
+
+@pytest.mark.parametrize(
+    ("target", "shown", "now"),
+    [
+        (14, 10, False),
+        (15, 10, True),
+        (11, 10, False),
+        (10, 10, True),
+        (9, 10, True),
+        (0, 10, True),
+        (1, 0, True),
+        (1, -2, True),
+        (1, None, True),
+    ],
+)
+def test_only_a_small_rise_of_a_shelf_that_sells_can_wait(
+    target: int, shown: int | None, now: bool
+) -> None:
+    assert announced_now(target, shown, 5) is now
+    assert announced_now(target, shown, 0)
