@@ -17,7 +17,7 @@ from syncd.connectors.http import priority
 from syncd.corridor import Channel, Core, fetch_orders
 from syncd.corridor.bells import rung
 from syncd.corridor.speaking import speak
-from syncd.db import bookmark, catalog, shelf
+from syncd.db import bookmark, catalog, marks, shelf
 from syncd.db.catalog import ListingNow
 from syncd.db.journal import Line
 from syncd.errors import ChannelError, DatabaseAway, RetryLater
@@ -170,11 +170,11 @@ class Sweeper:
     async def _mark_duplicates(self) -> None:
         """Mark skus listed twice; what is single again is served, and owed what it missed."""
         async with self._core.booking("mark_duplicates") as (conn, booking):
-            wrong = await catalog.mismarked(conn, self._channel.id)
+            wrong = await marks.mismarked(conn, self._channel.id)
             if not wrong:
                 return
             await shelf.lock(conn, wrong, [])  # no write is claimed while it is marked
-            changed = await catalog.mark_duplicates(conn, self._channel.id, wrong)
+            changed = await marks.mark_duplicates(conn, self._channel.id, wrong)
             for listing_id, sku, skip in changed:
                 reason = skip or "no longer a duplicate"
                 booking.journal.append(

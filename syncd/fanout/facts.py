@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from syncd.db import bookmark, catalog, shelf
+from syncd.db import bookmark, marks, shelf
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
 from syncd.fanout.booking import Booking, Heard
@@ -75,7 +75,7 @@ async def _news_of_items(conn: Connection, booking: Booking, heard: Sequence[Hea
             seen.setdefault(one.channel_id, []).extend(one.fact.listings)
         elif isinstance(one.fact, ItemGone):
             await _enter(conn, booking, seen)
-            gone = await catalog.mark_gone(
+            gone = await marks.mark_gone(
                 conn, one.channel_id, one.fact.remotes, one.fact.group, booking.now
             )
             for listing_id, sku in gone:

@@ -10,7 +10,7 @@ from syncd.connectors.base import Ref
 from syncd.connectors.budget import Priority
 from syncd.corridor import Channel, Core
 from syncd.corridor.speaking import speak
-from syncd.db import catalog, shelf
+from syncd.db import marks, shelf
 from syncd.db.journal import Line
 from syncd.db.shelf import Look
 from syncd.errors import Refused, RetryLater
@@ -93,10 +93,11 @@ class Reading:
                 await lock_readings(conn, booking, [look.listing_id for look in looks])
             await book_readings(conn, booking, found, asked_turn, asked_at)
             if missing:
-                remotes = [look.remote for look in missing]
-                await catalog.mark_gone(conn, self._channel.id, remotes, "", booking.now)
+                gone = [look.listing_id for look in missing]
+                new = await marks.mark_listings_gone(conn, gone, booking.now)
+                missing = [look for look in missing if look.listing_id in new]
             if unmanaged:
-                await catalog.set_unmanaged(conn, [look.listing_id for look in unmanaged])
+                await marks.set_unmanaged(conn, [look.listing_id for look in unmanaged])
             for group, outcome in (
                 (missing, "gone"),
                 (unmanaged, "unmanaged"),

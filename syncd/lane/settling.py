@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from syncd.connectors.base import Outcome, RowResult, WriteKind, WriteOp
 from syncd.corridor import Channel, Core
-from syncd.db import attempts, catalog, outbox, shelf, suspense
+from syncd.db import attempts, marks, outbox, shelf, suspense
 from syncd.db.attempts import OpenRow, Settled
 from syncd.db.journal import Line
 from syncd.db.pool import Connection, LostRace
@@ -233,9 +233,7 @@ class Settling:
                 for r, x in zip(rows, readings, strict=True)
             ]
             await attempts.settle(conn, rows[0].attempt_id, settled)
-            gone = [r.remote for r, x in zip(rows, readings, strict=True) if x.missing]
-            if gone:
-                await catalog.mark_gone(conn, self._channel.id, gone, "", booking.now)
+            await self._mark_gone(conn, booking, rows, readings)
             for row, reading in zip(rows, readings, strict=True):
                 booking.drift[self._channel.id, "unconfirmed_write"] += (
                     reading.quantity != row.to_quantity
@@ -258,6 +256,23 @@ class Settling:
             ]
             await self._in_less_company(conn, booking, failed, len(rows), "no clear answer")
             booking.lanes.add(self._channel.id)
+
+    async def _mark_gone(
+        self,
+        conn: Connection,
+        booking: Booking,
+        rows: Sequence[OpenRow],
+        readings: Sequence[Reading],
+    ) -> None:
+        """What the readings say is missing is gone, at its location only."""
+        gone = [r for r, x in zip(rows, readings, strict=True) if x.missing]
+        if gone:
+            new = await marks.mark_listings_gone(conn, [r.listing_id for r in gone], booking.now)
+            booking.journal += [
+                Line("gone", r.sku, self._channel.id, r.listing_id)
+                for r in gone
+                if r.listing_id in new
+            ]
 
     async def _in_less_company(
         self, conn: Connection, booking: Booking, rows: Sequence[OpenRow], batch: int, reason: str
@@ -309,7 +324,9 @@ class Settling:
                     )
             await attempts.settle(conn, rows[0].attempt_id, settled)
             await suspense.keep(conn, doubts, booking.now)
-            await self._in_less_company(conn, booking, rows, len(rows), "no clear answer")
+            await self._mark_gone(conn, booking, rows, readings)
+            there = [r for r, x in zip(rows, readings, strict=True) if not x.missing]
+            await self._in_less_company(conn, booking, there, len(rows), "no clear answer")
             booking.lanes.add(self._channel.id)
 
     def _spent_row(
