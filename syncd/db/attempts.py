@@ -38,22 +38,21 @@ class Attempt:
 
 
 OPEN_ATTEMPT = """
-insert into attempt (id, channel_id, op, lease_gen, created_at, not_before)
-select $1, c.id, $3, c.lease_gen, $4, $5 from channel c where c.id = $2 and c.lease_gen = $6
-"""
-
-OPEN_ROWS = """
-insert into attempt_row (listing_id, attempt_id, position, from_quantity, to_quantity, level, version,
-                         received_at, turn)
-select g.listing_id, $1, g.n - 1, g.from_quantity, g.to_quantity, g.level, g.version, g.received_at,
-    nextval('turn')
-from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
-    with ordinality as g(listing_id, from_quantity, to_quantity, level, version, received_at, n)
-"""
-
-OPEN_SHELVES = """
-update shelf s set attempt_id = $1, turn = r.turn
-from attempt_row r where r.attempt_id = $1 and s.listing_id = r.listing_id
+with opened as (
+    insert into attempt (id, channel_id, op, lease_gen, created_at, not_before)
+    select $1, c.id, $3, c.lease_gen, $4, $5 from channel c where c.id = $2 and c.lease_gen = $6
+    returning id
+), stored as (
+    insert into attempt_row (listing_id, attempt_id, position, from_quantity, to_quantity, level,
+                             version, received_at, turn)
+    select g.listing_id, a.id, g.n - 1, g.from_quantity, g.to_quantity, g.level, g.version,
+        g.received_at, nextval('turn')
+    from opened a, unnest($7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
+                          $12::timestamptz[])
+        with ordinality as g(listing_id, from_quantity, to_quantity, level, version, received_at, n)
+    returning listing_id, turn
+)
+update shelf s set attempt_id = $1, turn = r.turn from stored r where s.listing_id = r.listing_id
 """
 
 
@@ -69,12 +68,6 @@ async def open_attempt(
         attempt.created_at,
         attempt.not_before,
         lease_gen,
-    )
-    if tag.endswith(" 0"):
-        return False
-    await conn.execute(
-        OPEN_ROWS,
-        attempt.id,
         [r.listing_id for r in rows],
         [r.from_quantity for r in rows],
         [r.to_quantity for r in rows],
@@ -82,8 +75,7 @@ async def open_attempt(
         [r.version for r in rows],
         [r.received_at for r in rows],
     )
-    await conn.execute(OPEN_SHELVES, attempt.id)
-    return True
+    return not tag.endswith(" 0")
 
 
 TAKE_LANE = "update channel set lease_gen = lease_gen + 1 where id = $1 returning lease_gen"
@@ -182,7 +174,8 @@ async def lock_attempt(
 class Settled:
     """How one row of an attempt ended. `changed`: its shelf shows `shown` now, else what it did.
 
-    `stale`: its comparison failed once more.
+    `stale`: its comparison failed once more. `applied`: the delivery of this version is made; a
+    newer one stays owed.
     """
 
     listing_id: int
@@ -190,9 +183,19 @@ class Settled:
     shown_at: datetime | None = None
     changed: bool = False
     stale: bool = False
+    applied: int | None = None
 
 
 SETTLE = """
+with given as (
+    select * from unnest($2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[], $6::boolean[],
+                         $7::bigint[])
+        as g(listing_id, shown, shown_at, changed, stale, applied)
+), closed as (
+    delete from attempt where id = $1
+), delivered as (
+    delete from outbox o using given g where o.listing_id = g.listing_id and o.version = g.applied
+)
 update shelf s set
     shown = case when g.changed then g.shown else s.shown end,
     shown_at = case when g.changed then g.shown_at else s.shown_at end,
@@ -200,22 +203,21 @@ update shelf s set
                        when g.changed then 0 else s.stale_times end,
     surprised_at = case when g.changed then null else s.surprised_at end,
     attempt_id = null, lag_asks = 0, turn = nextval('turn')
-from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::boolean[], $5::boolean[])
-    as g(listing_id, shown, shown_at, changed, stale)
-where s.listing_id = g.listing_id
+from given g where s.listing_id = g.listing_id
 """
-
-CLOSE = "delete from attempt where id = $1"
 
 
 async def settle(conn: Connection, attempt_id: UUID, rows: Sequence[Settled]) -> None:
-    """Close an attempt: its locked shelves show what the answer says and their turn moves."""
+    """Close an attempt: its locked shelves show what the answer says, their turn moves, and what
+    is applied is owed no more.
+    """
     await conn.execute(
         SETTLE,
+        attempt_id,
         [r.listing_id for r in rows],
         [r.shown for r in rows],
         [r.shown_at for r in rows],
         [r.changed for r in rows],
         [r.stale for r in rows],
+        [r.applied for r in rows],
     )
-    await conn.execute(CLOSE, attempt_id)

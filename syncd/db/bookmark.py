@@ -22,10 +22,10 @@ class Bookmark:
     orders_asked_at: datetime | None
     swept_at: datetime | None
 
-    def asked_by(self, now: datetime) -> datetime | None:
-        """When orders were last asked for; None where that lies ahead: a clock since set back said it."""
-        asked = self.orders_asked_at
-        return asked if asked is None or asked <= now else None
+
+def asked_by(asked_at: datetime | None, now: datetime) -> datetime | None:
+    """When orders were last asked for; None where that lies ahead: a clock since set back said it."""
+    return asked_at if asked_at is None or asked_at <= now else None
 
 
 BOOKMARK = "select orders_through, orders_asked_at, swept_at from channel where id = $1"

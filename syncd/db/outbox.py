@@ -138,8 +138,9 @@ async def candidates(
 VERSIONS = """
 select o.listing_id, o.version, o.forced, o.received_at, v.quantity as level,
     greatest(v.changed_at, s.surprised_at) as changed_at,
-    l.gone_at is null and l.skip = '' and l.managed as served
+    l.gone_at is null and l.skip = '' and l.managed as served, c.orders_asked_at
 from outbox o join listing l on l.id = o.listing_id join shelf s on s.listing_id = o.listing_id
+join channel c on c.id = o.channel_id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
 where o.listing_id = any($1::bigint[])
 """
@@ -158,6 +159,8 @@ class Wanted:
     """When the newest fact behind it was booked, by our clock: a movement, or a surprising reading."""
     served: bool
     """False where nothing may be written: gone, skipped, not tracked by the platform."""
+    orders_asked_at: datetime | None
+    """When the newest complete fetch of its channel's orders began, by our clock."""
 
 
 async def wanted(conn: Connection, listing_ids: Sequence[int]) -> dict[int, Wanted]:
@@ -171,17 +174,6 @@ DROP = "delete from outbox where listing_id = any($1::bigint[])"
 async def drop(conn: Connection, listing_ids: Sequence[int]) -> None:
     """Locked listings that show their target already are owed nothing."""
     await conn.execute(DROP, listing_ids)
-
-
-ACK = """
-delete from outbox o using unnest($1::bigint[], $2::bigint[]) as g(listing_id, version)
-where o.listing_id = g.listing_id and o.version = g.version
-"""
-
-
-async def ack(conn: Connection, sent_versions: Sequence[tuple[int, int]]) -> None:
-    """These versions are on their shelves; a newer one stays owed."""
-    await conn.execute(ACK, [x[0] for x in sent_versions], [x[1] for x in sent_versions])
 
 
 PARK = """
@@ -285,18 +277,6 @@ async def pull_back(conn: Connection, channel_id: int, now: datetime) -> None:
     await conn.execute(PULL_BACK, channel_id, now + LONGEST_PAUSE)
 
 
-PEEK = """
-select o.listing_id from outbox o join shelf s on s.listing_id = o.listing_id
-where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2 and s.attempt_id is null
-order by o.rank, o.owed_at limit $3
-"""
-
-
-async def peek(conn: Connection, channel_id: int, now: datetime, limit: int) -> list[int]:
-    """Listings whose delivery is due, most urgent first, without locking them."""
-    return [row[0] for row in await conn.fetch(PEEK, channel_id, now, limit)]
-
-
 @dataclass(frozen=True, slots=True)
 class Due:
     """What a lane could do now, and when the next thing falls due (None: nothing waits)."""
@@ -323,8 +303,9 @@ select
                 and s.attempt_id is null
               order by o.owed_at limit 1), false) as writes,
     least(
+        -- only a delivery that was tried is ever put off: an index of its own holds those
         (select min(not_before) from outbox
-         where channel_id = $1 and parked_at is null and not_before > $2),
+         where channel_id = $1 and parked_at is null and tries > 0 and not_before > $2),
         (select min(not_before) from attempt where channel_id = $1 and not_before > $2),
         (select min(not_before) from look where channel_id = $1 and not_before > $2),
         (select min(not_before) from order_look where channel_id = $1 and not_before > $2)) as next_at

@@ -243,6 +243,7 @@ create table outbox (
 ) with (autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=200, fillfactor=70);
 CREATE INDEX outbox_by_age ON public.outbox USING btree (channel_id, owed_at) WHERE (parked_at IS NULL);
 CREATE INDEX outbox_by_rank ON public.outbox USING btree (channel_id, rank, owed_at) WHERE (parked_at IS NULL);
+CREATE INDEX outbox_put_off ON public.outbox USING btree (channel_id, not_before) WHERE ((parked_at IS NULL) AND (tries > 0));
 comment on table outbox is 'Desired state: at most one delivery per listing; a newer target bumps the version.';
 comment on column outbox.rank is '0 falls to zero, 1 falls, 2 rises or unknown; with age, the order inside a lane.';
 comment on column outbox.risk is 'Units shown too high when it was owed.';

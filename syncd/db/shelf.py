@@ -249,6 +249,8 @@ class Look:
     sku: str
     batch_group: str
     received_at: datetime | None
+    turn: int
+    """The turn it is asked in: one for all that were chosen together."""
 
 
 FULFILLED = """
@@ -264,7 +266,8 @@ async def fulfilled(conn: Connection, channel_id: int, now: datetime) -> None:
 
 
 DUE_LOOKS = """
-select k.listing_id, k.wish, l.remote, l.location, l.sku, l.batch_group, k.received_at
+select k.listing_id, k.wish, l.remote, l.location, l.sku, l.batch_group, k.received_at,
+    (select nextval('turn')) as turn
 from look k join listing l on l.id = k.listing_id join shelf s on s.listing_id = k.listing_id
 where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
   and not (k.listing_id = any($4::bigint[]))
@@ -277,6 +280,25 @@ async def due_looks(
 ) -> list[Look]:
     """Listings wished for whose attempt is closed, longest waiting first, without the `busy` ones."""
     return [Look(*row) for row in await conn.fetch(DUE_LOOKS, channel_id, now, limit, busy)]
+
+
+OWED_LOOKS = """
+select l.id as listing_id, 0::bigint as wish, l.remote, l.location, l.sku, l.batch_group,
+    null::timestamptz as received_at, (select nextval('turn')) as turn
+from (
+    select o.listing_id from outbox o join shelf s on s.listing_id = o.listing_id
+    where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2
+      and s.attempt_id is null and not (o.listing_id = any($4::bigint[]))
+    order by o.rank, o.owed_at limit $3
+) o join listing l on l.id = o.listing_id
+"""
+
+
+async def owed_looks(
+    conn: Connection, channel_id: int, now: datetime, limit: int, busy: Sequence[int]
+) -> list[Look]:
+    """Listings whose delivery is due, most urgent first, to be read before it without a wish."""
+    return [Look(*row) for row in await conn.fetch(OWED_LOOKS, channel_id, now, limit, busy)]
 
 
 POSTPONE_LOOKS = "update look set not_before = $2 where listing_id = any($1::bigint[])"
@@ -295,15 +317,3 @@ LOOKED = "delete from look where listing_id = any($1::bigint[]) and wish <= $2"
 async def looked(conn: Connection, listing_ids: Sequence[int], asked_turn: int) -> None:
     """These were read by a question asked at that turn: wishes made before it are fulfilled."""
     await conn.execute(LOOKED, listing_ids, asked_turn)
-
-
-LOOKS_OF = """
-select l.id as listing_id, 0::bigint as wish, l.remote, l.location, l.sku, l.batch_group,
-    null::timestamptz as received_at
-from listing l where l.id = any($1::bigint[]) order by l.id
-"""
-
-
-async def looks_of(conn: Connection, listing_ids: Sequence[int]) -> list[Look]:
-    """These listings, to be read without a wish."""
-    return [Look(*row) for row in await conn.fetch(LOOKS_OF, listing_ids)]

@@ -10,6 +10,7 @@ from uuid import UUID
 from syncd.connectors.base import Capabilities, WriteKind, WriteOp
 from syncd.db import attempts, outbox, shelf
 from syncd.db.attempts import Attempt, AttemptRow, OpenRow
+from syncd.db.bookmark import asked_by
 from syncd.db.journal import Line
 from syncd.db.outbox import Candidate, Wanted
 from syncd.db.pool import Connection
@@ -57,7 +58,6 @@ async def claim(
     caps: Capabilities,
     key: UUID,
     lease_gen: int,
-    orders_asked_at: datetime | None,
 ) -> Claim:
     """Store one attempt for the most urgent batch that can go now.
 
@@ -74,7 +74,7 @@ async def claim(
     if not found:
         return Claim()
     wanted = await outbox.wanted(conn, [c.listing_id for c in found])
-    sorted_out = _sort_out(booking, rules, caps, found, wanted, orders_asked_at)
+    sorted_out = _sort_out(booking, rules, caps, found, wanted)
     if sorted_out.dropped:
         await outbox.drop(conn, sorted_out.dropped)
     if sorted_out.unread:
@@ -103,7 +103,6 @@ def _sort_out(
     caps: Capabilities,
     found: Sequence[Candidate],
     wanted: dict[int, Wanted],
-    orders_asked_at: datetime | None,
 ) -> _Sorted:
     done = _Sorted()
     for candidate in found:
@@ -123,7 +122,7 @@ def _sort_out(
             blind=rules.blind,
             raises=is_raise(pick.target, candidate.shown),
             changed_at=want.changed_at or booking.now,
-            orders_asked_at=orders_asked_at,
+            orders_asked_at=asked_by(want.orders_asked_at, booking.now),
         ):
             done.waits_for_orders = True
         else:

@@ -72,17 +72,20 @@ class Reading:
                 conn, [look.listing_id for look in looks], self._core.clock() + pause
             )
 
-    async def read_owed(self, listing_ids: Sequence[int]) -> None:
+    async def read_owed(self) -> None:
         """Read listings just before a blind write: what it would erase is seen first."""
-        async with self._core.db.statement("looks_of") as conn:
-            looks = await shelf.looks_of(conn, [i for i in listing_ids if i not in self.busy])
-        if looks:
-            await self.read(looks)
+        caps = self._channel.connector.capabilities
+        limit = min(caps.read_max, caps.batch_max)
+        async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
+            now, busy = self._core.clock(), list(self.busy)
+            async with self._core.db.statement("owed_looks") as conn:
+                looks = await shelf.owed_looks(conn, self._channel.id, now, limit, busy)
+            if looks:
+                await self.read(looks)
 
     async def read(self, looks: Sequence[Look]) -> None:
         """Ask for these listings and book what they show. Raises what the connector raises."""
-        async with self._core.db.statement("next_turn") as conn:
-            asked_turn = await shelf.next_turn(conn)
+        asked_turn = looks[0].turn
         asked_at = self._core.clock()
         refs = [Ref(x.remote, x.location, x.sku, x.batch_group) for x in looks]
         answers = await self._ask(refs)

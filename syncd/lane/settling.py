@@ -83,7 +83,7 @@ class Settling:
                 value = shown + row.to_quantity - row.from_quantity
             # where levels are the truth only the platform's own stamps are ever compared
             stamp = result.at or (now if self._blind else None)
-            return Settled(row.listing_id, shown=value, shown_at=stamp, changed=True)
+            return Settled(row.listing_id, value, stamp, changed=True, applied=row.version)
         if self._blind and (result.outcome is Outcome.UNNAMED or not undisturbed):
             # a partly applied batch does not say which rows it took; and a sale booked during a
             # write that failed lowered the shelf by itself, which nobody noted
@@ -97,17 +97,14 @@ class Settling:
         rows: Sequence[OpenRow],
         results: Sequence[RowResult],
     ) -> None:
-        """Acknowledge what is applied, park what is refused, postpone what has to go in less company."""
+        """Park what is refused, postpone what has to go in less company."""
         pairs = list(zip(rows, results, strict=True))
-        applied = [(r.listing_id, r.version) for r, x in pairs if x.outcome is Outcome.APPLIED]
         refused = [
             (r.listing_id, r.version, clean(x.reason))
             for r, x in pairs
             if x.outcome is Outcome.REFUSED
         ]
         unnamed = [(r, x) for r, x in pairs if x.outcome is Outcome.UNNAMED]
-        if applied:
-            await outbox.ack(conn, applied)
         if refused:
             await outbox.park(conn, refused, booking.now)
         if not unnamed:

@@ -11,7 +11,7 @@ from syncd.connectors.base import Ref, Write, WriteKind, WriteOp, WriteRow
 from syncd.connectors.budget import Priority
 from syncd.corridor import Channel, Core
 from syncd.corridor.speaking import speak
-from syncd.db import attempts, bookmark, outbox
+from syncd.db import attempts
 from syncd.db.attempts import OpenRow
 from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
 from syncd.lane.claiming import Claim, claim
@@ -53,7 +53,8 @@ class Writing:
         window_s = min(max(window_s, self._core.gather_s), LONGEST_WINDOW_S)
         if window_s > 0:
             await asyncio.sleep(window_s)
-        if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1:
+        # behind, the reading is left out: edits are overwritten here, and one follows the write
+        if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1 and not self._core.gather_s:
             await self._read_before()
         async with self._channel.http.reserved(caps.write_cost, Priority.URGENT):
             made = await self._claim()
@@ -63,16 +64,8 @@ class Writing:
         return bool(made.rows or made.dropped)
 
     async def _read_before(self) -> None:
-        caps = self._channel.connector.capabilities
-        async with self._core.db.statement("peek") as conn:
-            owed = await outbox.peek(
-                conn, self._channel.id, self._core.clock(), min(caps.read_max, caps.batch_max)
-            )
-        if not owed:
-            return
         try:
-            async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
-                await self._reading.read_owed(owed)
+            await self._reading.read_owed()
         except RetryLater as error:
             if error.throttled:
                 raise
@@ -80,11 +73,6 @@ class Writing:
             log.info("write.unread", channel=self._channel.name, reason=error.reason)
 
     async def _claim(self) -> Claim:
-        asked_at = None
-        if self._channel.rules.blind:
-            async with self._core.db.statement("bookmark_read") as conn:
-                mark = await bookmark.bookmark(conn, self._channel.id)
-            asked_at = mark.asked_by(self._core.clock())
         async with self._core.booking("claim") as (conn, booking):
             made = await claim(
                 conn,
@@ -93,7 +81,6 @@ class Writing:
                 self._channel.connector.capabilities,
                 self._core.new_key(),
                 self.lease_gen,
-                asked_at,
             )
         if made.rows:
             self.busy.add(made.rows[0].attempt_id)

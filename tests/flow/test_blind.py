@@ -258,3 +258,21 @@ async def test_a_reading_that_repeats_what_is_shown_dates_it(town: Town) -> None
     await town.settle()
     assert await town.level("MUG") == 47
     assert town.shelves("MUG") == {"uk": 47, "sw": 47, "woo": 47}
+
+
+async def test_while_behind_a_write_goes_without_a_reading_before_it(town: Town) -> None:
+    """What it erases is told by its order, and every shelf ends right all the same."""
+    town.clock.forward(60)
+    uk, woo, lane = town.stores["uk"], town.stores["woo"], town.lanes["woo"]
+    await uk.sell({"MUG": 5})
+    await town.book()
+    await woo.sell({"MUG": 1})
+    calls = woo.counters.calls
+    town.core.gather_s = 0.001
+    await lane.writing.write_owed(lambda: None)
+    town.core.gather_s = 0.0
+    assert woo.counters.calls == calls + 1
+    assert woo.shelf("MUG") == 45, "its own sale is erased"
+    await town.settle()
+    assert await town.level("MUG") == 44
+    assert town.shelves("MUG") == {"uk": 44, "sw": 44, "woo": 44}

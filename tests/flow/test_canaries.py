@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from syncd.connectors.base import Ref
-from syncd.db import attempts, inbox, outbox
+from syncd.db import attempts, inbox
 from syncd.fanout import orders as booking_orders
 from syncd.fanout import readings, states
 from syncd.lane import claiming, writing
@@ -48,11 +48,12 @@ def a_matching_value_confirms(patch: Patch) -> None:
                 async with self._core.booking("settle") as (conn, booking):
                     await attempts.lock_attempt(conn, rows[0].attempt_id, self.lease_gen)
                     settled = [
-                        attempts.Settled(r.listing_id, x.quantity, x.at, changed=True)
+                        attempts.Settled(
+                            r.listing_id, x.quantity, x.at, changed=True, applied=r.version
+                        )
                         for r, x in zip(rows, found, strict=True)
                     ]
                     await attempts.settle(conn, rows[0].attempt_id, settled)
-                    await outbox.ack(conn, [(r.listing_id, r.version) for r in rows])
                     booking.lanes.add(self._channel.id)
                 return
         await send(self, rows, resumed=resumed)

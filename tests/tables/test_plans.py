@@ -118,7 +118,7 @@ CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
         c, 1, NOW, 50, owed_before=NOW - timedelta(seconds=1), despite_looks=False
     ),
     "outbox.wanted": lambda c: outbox.wanted(c, list(SOME)),
-    "outbox.peek": lambda c: outbox.peek(c, 1, NOW, 50),
+    "shelf.owed_looks": lambda c: shelf.owed_looks(c, 1, NOW, 50, []),
     "outbox.due": lambda c: outbox.due(c, 1, NOW, [], []),
     "outbox.owe": lambda c: outbox.owe(c, [owe(n) for n in SOME], NOW),
     "shelf.lock": lambda c: shelf.lock(c, list(SOME), [(n, 1) for n in SOME]),

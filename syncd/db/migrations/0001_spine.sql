@@ -194,6 +194,7 @@ comment on column outbox.risk is 'Units shown too high when it was owed.';
 comment on column outbox.batch_cap is 'Largest batch this row may go in after one failed without naming a row.';
 create index outbox_by_rank on outbox (channel_id, rank, owed_at) where parked_at is null;
 create index outbox_by_age on outbox (channel_id, owed_at) where parked_at is null;
+create index outbox_put_off on outbox (channel_id, not_before) where parked_at is null and tries > 0;
 
 create table attempt (
     id             uuid primary key,
