@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 
 from syncd.connectors.base import Event
-from syncd.corridor import Core
+from syncd.corridor import Core, follow_links
 from syncd.corridor.bells import rung
 from syncd.db import inbox
 from syncd.db.inbox import QueuedEvent
 from syncd.db.pool import LostRace
 from syncd.errors import BadFact, DatabaseAway
-from syncd.fanout import Heard, book
+from syncd.fanout import Booking, Heard, book
 from syncd.stock.facts import checked, clean
 from syncd.telemetry.logs import get_logger
 
@@ -74,8 +74,9 @@ class Intake:
         parked with its error.
         """
         claimed: list[QueuedEvent] = []
+        booking = None
         try:
-            took = await self._book_batch(claimed)
+            booking = await self._book_batch(claimed)
         except DatabaseAway:
             raise
         except Exception as error:
@@ -85,17 +86,18 @@ class Intake:
                 self._limit = len(claimed) // 2
                 return 1
             await self._park(claimed[0], error)
-            took = 1
         self._limit = min(BATCH, self._limit * 2)
-        return took
+        if booking is not None:
+            await follow_links(self._core, booking)
+        return len(claimed)
 
-    async def _book_batch(self, claimed: list[QueuedEvent]) -> int:
-        """Book a batch; gives how many events it had. `claimed` is told which, should it fail."""
+    async def _book_batch(self, claimed: list[QueuedEvent]) -> Booking:
+        """Book a batch; gives what it did. `claimed` is told its events, should it fail."""
         async with self._core.booking("intake") as (conn, booking):
             events = await inbox.claim(conn, booking.now, self._limit)
             claimed += events
             if not events:
-                return 0
+                return booking
             heard, bad = self._parse(events)
             if heard:
                 await book(conn, booking, heard)
@@ -105,7 +107,7 @@ class Intake:
             for event in events:
                 outcome = "poison" if event.event_id in bad else "taken"
                 booking.outcomes[event.channel_id, outcome] += 1
-        return len(events)
+        return booking
 
     def _parse(self, events: Sequence[QueuedEvent]) -> tuple[list[Heard], dict[int, str]]:
         """Facts of all events; and why the ones that have none cannot be booked."""

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from syncd.connectors.base import Page
 from syncd.connectors.budget import Priority
 from syncd.connectors.http import priority
-from syncd.corridor import Channel, Core, fetch_orders
+from syncd.corridor import Channel, Core, fetch_orders, mark_duplicates, owe_linked
 from syncd.corridor.bells import rung
 from syncd.corridor.speaking import speak
-from syncd.db import bookmark, catalog, marks, shelf
+from syncd.db import bookmark, catalog, shelf
 from syncd.db.catalog import ListingNow
 from syncd.db.journal import Line
 from syncd.errors import ChannelError, DatabaseAway, RetryLater
-from syncd.fanout import CataloguePage, Found, book_readings, enter_page, owe_again
+from syncd.fanout import CataloguePage, Found, book_readings, enter_page
 from syncd.stock.model import ListingSeen
 from syncd.stock.policy import target
 from syncd.telemetry.logs import get_logger
@@ -97,7 +97,7 @@ class Sweeper:
             done.subscribed = await self._audit()
             seen = await self._sweep_listings(done)
         done.missing = await self._find_vanished(seen, done.listings)
-        await self._mark_duplicates()
+        await owe_linked(self._core, await mark_duplicates(self._core, self._channel.id))
         async with self._core.booking("sweep_end") as (conn, booking):
             await bookmark.swept(conn, self._channel.id, booking.now)
         took_s = (self._core.clock() - began).total_seconds()
@@ -158,29 +158,8 @@ class Sweeper:
             # turn 0: linked by this page, so a sale being booked may not know of its shelf
             new = {now.listing_id for _, now in pairs if now.turn == 0 and now.quantity is not None}
             linked = new.union(booking.linked)
-        await self._owe(linked)
+        await owe_linked(self._core, linked)
         return len(differing)
-
-    async def _owe(self, listing_ids: Collection[int]) -> None:
-        """Owe what these need, after their links are committed."""
-        if listing_ids:
-            async with self._core.booking("owe_linked") as (conn, booking):
-                await owe_again(conn, booking, sorted(listing_ids), linked=True)
-
-    async def _mark_duplicates(self) -> None:
-        """Mark skus listed twice; what is single again is served, and owed what it missed."""
-        async with self._core.booking("mark_duplicates") as (conn, booking):
-            wrong = await marks.mismarked(conn, self._channel.id)
-            if not wrong:
-                return
-            await shelf.lock(conn, wrong, [])  # no write is claimed while it is marked
-            changed = await marks.mark_duplicates(conn, self._channel.id, wrong)
-            for listing_id, sku, skip in changed:
-                reason = skip or "no longer a duplicate"
-                booking.journal.append(
-                    Line("relinked", sku, self._channel.id, listing_id, reason=reason)
-                )
-        await self._owe([listing_id for listing_id, _, skip in changed if not skip])
 
     def _differs(self, row: ListingSeen, now: ListingNow) -> bool:
         """True where a row may have to be booked or written: the locks decide."""

@@ -11,15 +11,21 @@ MISMARKED = """
 select id from (
     select id, skip, count(*) over (partition by location, sku) > 1 as twice from listing
     where channel_id = $1 and sku <> '' and gone_at is null
+      and ($2::text[] is null or sku = any($2))
 ) c
 where (twice and skip in ('', 'unlinked')) or (not twice and skip = 'duplicate')
 order by id
 """
 
 
-async def mismarked(conn: Connection, channel_id: int) -> list[int]:
-    """Present listings to be marked as duplicates, or to be no longer: lock them before it."""
-    return [row[0] for row in await conn.fetch(MISMARKED, channel_id)]
+async def mismarked(
+    conn: Connection, channel_id: int, skus: Sequence[str] | None = None
+) -> list[int]:
+    """Present listings of these skus (None: all) to be marked as duplicates, or to be no longer.
+
+    Lock them before they are marked.
+    """
+    return [row[0] for row in await conn.fetch(MISMARKED, channel_id, skus)]
 
 
 MARK_DUPLICATES = """

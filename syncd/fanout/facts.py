@@ -79,6 +79,7 @@ async def _news_of_items(conn: Connection, booking: Booking, heard: Sequence[Hea
                 conn, one.channel_id, one.fact.remotes, one.fact.group, booking.now
             )
             for listing_id, sku in gone:
+                booking.relisted.setdefault(one.channel_id, set()).add(sku)
                 booking.journal.append(Line("gone", sku, one.channel_id, listing_id))
     await _enter(conn, booking, seen)
 

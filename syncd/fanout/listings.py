@@ -54,11 +54,28 @@ async def enter_page(
             if k is None
         ]
         await catalog.enter_listings(conn, rules.id, changed)
-        known = await catalog.look_up(conn, rules.id, wanted)
+        before, known = known, await catalog.look_up(conn, rules.id, wanted)
+        if page.asked_at is None:
+            booking.relisted.setdefault(rules.id, set()).update(w.sku for w in changed if w.sku)
+            booking.linked += _served_anew(before, known)
     if first_counts:
         await _show_first_counts(conn, booking, _paired(rows, known), first_counts)
         known = await catalog.look_up(conn, rules.id, wanted)
     return _paired(rows, known)
+
+
+def _served_anew(
+    before: Sequence[ListingNow | None], known: Sequence[ListingNow | None]
+) -> list[int]:
+    """What a message changed and is served now: nobody knows what it shows, or may have missed it."""
+    return [
+        now.listing_id
+        for old, now in zip(before, known, strict=True)
+        if now is not None
+        and now.item_id is not None
+        and not now.skip
+        and (old is None or not old.same)
+    ]
 
 
 def _uncounted(

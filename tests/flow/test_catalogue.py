@@ -9,11 +9,13 @@ import pytest
 
 from syncd.connectors.memory_shapes import ItemBody
 from syncd.connectors.memory_store import MemoryStore
+from syncd.corridor import follow_links
 from syncd.db import bookmark, shelf
 from syncd.db.bookmark import Wish
 from syncd.errors import DatabaseAway, RetryLater
 from syncd.fanout import Heard, book
 from syncd.reconcile import VANISH_READINGS
+from syncd.stock.model import ItemSeen
 from tests.flow.town import Town
 
 BOUND_S = 10.0
@@ -56,6 +58,7 @@ async def test_sales_on_the_counted_listing_count_while_its_sku_is_listed_twice(
 ) -> None:
     uk = town.stores["uk"]
     uk.add("TWIN", 0)
+    town.lose_webhooks()  # which would tell its former sku after the sweep has seen the new one
     rename(uk, "TWIN", "MUG")
     await sweep(town)
     assert set((await skips(town, "uk")).values()) == {"duplicate", ""}
@@ -70,16 +73,61 @@ async def test_sales_on_the_counted_listing_count_while_its_sku_is_listed_twice(
     assert town.shelves("MUG") == {"uk": 45, "sw": 45, "woo": 45}
 
 
-async def test_a_new_twin_is_not_written_before_a_sweep_has_seen_it(town: Town) -> None:
+async def test_both_of_a_new_pair_are_reported_and_neither_is_served_before_any_sweep(
+    town: Town,
+) -> None:
     woo = town.stores["woo"]
     twin(woo, "MUG", 3)
     await town.settle()
-    assert (await skips(town, "woo"))[woo.items["TWIN"].remote] == "duplicate"
+    pair = {woo.items[key].remote for key in ("MUG", "TWIN")}
+    found = await skips(town, "woo")
+    assert {found[remote] for remote in pair} == {"duplicate"}
+    told = await town.rows(
+        "select reason from journal where outcome = 'relinked' and sku = 'MUG' and channel_id = $1",
+        town.channel("woo").id,
+    )
+    assert told == [("duplicate",)]
     town.clock.forward(60)
     await town.stores["uk"].sell({"MUG": 1})
     await town.settle()
-    assert woo.items["TWIN"].counts[""][0] == 3
+    assert (woo.items["TWIN"].counts[""][0], woo.shelf("MUG")) == (3, 50)
+
+
+async def test_what_a_deleted_twin_leaves_single_is_served_before_any_sweep(town: Town) -> None:
+    woo = town.stores["woo"]
+    twin(woo, "MUG", 3)
+    await town.settle()
+    town.clock.forward(60)
+    await town.stores["uk"].sell({"MUG": 1})
+    await town.settle()
+    woo.remove("TWIN")
+    await town.settle()
+    assert (await skips(town, "woo"))[woo.items["MUG"].remote] == ""
     assert woo.shelf("MUG") == 49
+
+
+async def test_twins_told_of_at_once_by_two_intakes_are_both_marked(town: Town) -> None:
+    """Neither page sees the other's listing: the one that commits last finds both."""
+    woo = town.stores["woo"]
+    woo.remove("MUG")
+    await town.settle()
+    told = []
+    for key in ("FIRST", "SECOND"):
+        woo.add(key, 5)
+        rename(woo, key, "MUG")
+        told.append(ItemSeen(tuple(row.seen() for row in woo._rows(woo.items[key]))))
+    town.lose_webhooks()
+    channel = town.channel("woo").id
+    async with (
+        town.core.booking("first") as (one, first),
+        town.core.booking("second") as (other, second),
+    ):
+        await book(one, first, [Heard(channel, told[0])])
+        await book(other, second, [Heard(channel, told[1])])
+    for booking in (first, second):
+        await follow_links(town.core, booking)
+    found = await skips(town, "woo")
+    assert {found[woo.items[key].remote] for key in ("FIRST", "SECOND")} == {"duplicate"}
 
 
 async def test_a_new_title_does_not_serve_a_duplicate(town: Town) -> None:
@@ -129,14 +177,17 @@ async def test_a_twin_that_outlives_the_counted_listing_is_linked(town: Town) ->
     assert woo.items["TWIN"].counts[""][0] == 50
 
 
+@pytest.mark.parametrize("told_by", ["sweep", "webhook"])
 async def test_a_listing_linked_while_a_sale_is_booked_is_owed_its_level(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+    town: Town, monkeypatch: pytest.MonkeyPatch, told_by: str
 ) -> None:
     woo = town.stores["woo"]
     woo.remove("MUG")
     await town.settle()
     woo.add("MUG", 50)
-    town.lose_webhooks()
+    if told_by == "sweep":
+        town.lose_webhooks()
+    await town.knock()
     town.clock.forward(60)
     sold = town.stores["sw"].order(await town.stores["sw"].sell({"MUG": 2}))
     locked, owing, commit = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -162,13 +213,26 @@ async def test_a_listing_linked_while_a_sale_is_booked_is_owed_its_level(
     async with asyncio.timeout(BOUND_S):
         booked = asyncio.create_task(sale(), name="sale")
         await locked.wait()
-        await town.sweepers["woo"].sweep()
+        if told_by == "sweep":
+            await town.sweepers["woo"].sweep()
+        else:
+            await town.intake.step()
         commit.set()
         await booked
     assert owing.is_set()
     town.lose_webhooks()
     await town.settle()
     assert town.shelves("MUG") == {"uk": 48, "sw": 48, "woo": 48}
+
+
+async def test_a_listing_told_of_by_webhook_is_served_before_any_sweep(town: Town) -> None:
+    woo = town.stores["woo"]
+    woo.remove("MUG")
+    await town.settle()
+    town.clock.forward(60)
+    woo.add("MUG", 9)
+    await town.settle()
+    assert woo.shelf("MUG") == 50
 
 
 async def test_a_wish_broken_off_by_the_database_is_taken_up_again(
