@@ -203,7 +203,7 @@ def status(config: Path, as_json: bool) -> None:
             click.echo(json.dumps([asdict(row) for row in rows], default=str, indent=2))
         else:
             _print_status(rows)
-        if any(row.parked or row.events_parked for row in rows):
+        if any(row.parked or row.events_parked or row.in_doubt for row in rows):
             sys.exit(NEEDS_PERSON)
 
     asyncio.run(with_database(config, work))
@@ -218,6 +218,7 @@ def _print_status(rows: Sequence[Any]) -> None:
         "channel",
         "platform",
         "listings",
+        "in doubt",
         "owed",
         "oldest",
         "parked",
@@ -235,6 +236,7 @@ def _print_status(rows: Sequence[Any]) -> None:
             row.name,
             row.platform,
             str(row.listings),
+            str(row.in_doubt),
             str(row.owed),
             _ago(row.oldest_owed, now),
             str(row.parked),

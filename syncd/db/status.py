@@ -81,6 +81,8 @@ class ChannelStatus:
     name: str
     platform: str
     listings: int
+    in_doubt: int
+    """Listings whose sku is listed twice, or became another item's: not written until mended."""
     owed: int
     oldest_owed: datetime | None
     parked: int
@@ -95,6 +97,8 @@ class ChannelStatus:
 CHANNEL_STATUS = """
 select c.name, c.platform,
     (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null) as listings,
+    (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null
+        and l.skip in ('duplicate', 'relinked')) as in_doubt,
     (select count(*) from outbox o where o.channel_id = c.id and o.parked_at is null) as owed,
     (select min(owed_at) from outbox o where o.channel_id = c.id and o.parked_at is null)
         as oldest_owed,

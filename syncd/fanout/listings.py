@@ -17,6 +17,9 @@ from syncd.stock.facts import ID_LIMIT, clean, unusable
 from syncd.stock.model import QUANTITY_LIMIT, Kind, ListingSeen, Truth
 from syncd.stock.rulebook import ChannelRules
 
+IN_DOUBT = ("duplicate", "relinked")
+"""Skips that only a person can end: a sku listed twice, a listing that took another item's sku."""
+
 
 @dataclass(frozen=True, slots=True)
 class CataloguePage:
@@ -55,6 +58,7 @@ async def enter_page(
         ]
         await catalog.enter_listings(conn, rules.id, changed)
         before, known = known, await catalog.look_up(conn, rules.id, wanted)
+        _tell_doubts(booking, rules, rows, before, known)
         if page.asked_at is None:
             booking.relisted.setdefault(rules.id, set()).update(w.sku for w in changed if w.sku)
             booking.linked += _served_anew(before, known)
@@ -62,6 +66,22 @@ async def enter_page(
         await _show_first_counts(conn, booking, _paired(rows, known), first_counts)
         known = await catalog.look_up(conn, rules.id, wanted)
     return _paired(rows, known)
+
+
+def _tell_doubts(
+    booking: Booking,
+    rules: ChannelRules,
+    rows: Sequence[ListingSeen],
+    before: Sequence[ListingNow | None],
+    known: Sequence[ListingNow | None],
+) -> None:
+    """Tell which of these listings nobody can tell the item of any more: a person has to."""
+    for row, old, now in zip(rows, before, known, strict=True):
+        if now is None or now.skip not in IN_DOUBT or (old is not None and old.skip == now.skip):
+            continue
+        booking.journal.append(
+            Line("relinked", row.sku, rules.id, now.listing_id, now.shown, reason=now.skip)
+        )
 
 
 def _served_anew(

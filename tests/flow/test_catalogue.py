@@ -10,7 +10,7 @@ import pytest
 from syncd.connectors.memory_shapes import ItemBody
 from syncd.connectors.memory_store import MemoryStore
 from syncd.corridor import follow_links
-from syncd.db import bookmark, shelf
+from syncd.db import bookmark, shelf, status
 from syncd.db.bookmark import Wish
 from syncd.errors import DatabaseAway, RetryLater
 from syncd.fanout import Heard, book
@@ -34,6 +34,22 @@ async def skips(town: Town, channel: str) -> dict[str, str]:
             "select remote, skip from listing where channel_id = $1", town.channel(channel).id
         )
     )
+
+
+async def doubts_told(town: Town) -> set[tuple[str, str, str]]:
+    """(sku, remote, reason) of what the journal says of doubts about woo's listings."""
+    return set(
+        await town.rows(
+            "select j.sku, l.remote, j.reason from journal j join listing l on l.id = j.listing_id"
+            " where j.outcome = 'relinked' and j.channel_id = $1",
+            town.channel("woo").id,
+        )
+    )
+
+
+async def in_doubt(town: Town) -> dict[str, int]:
+    async with town.db.transaction("status") as conn:
+        return {row.name: row.in_doubt for row in await status.channels(conn)}
 
 
 def tell(store: MemoryStore, key: str) -> None:
@@ -82,11 +98,8 @@ async def test_both_of_a_new_pair_are_reported_and_neither_is_served_before_any_
     pair = {woo.items[key].remote for key in ("MUG", "TWIN")}
     found = await skips(town, "woo")
     assert {found[remote] for remote in pair} == {"duplicate"}
-    told = await town.rows(
-        "select reason from journal where outcome = 'relinked' and sku = 'MUG' and channel_id = $1",
-        town.channel("woo").id,
-    )
-    assert told == [("duplicate",)]
+    assert await doubts_told(town) == {("MUG", remote, "duplicate") for remote in pair}
+    assert await in_doubt(town) == {"uk": 0, "sw": 0, "woo": 2}
     town.clock.forward(60)
     await town.stores["uk"].sell({"MUG": 1})
     await town.settle()
@@ -325,3 +338,33 @@ async def test_listings_that_exchange_their_skus_are_written_no_more_and_told(
     town.clock.forward(900)
     await sweep(town)
     assert town.shelves("MUG") == {"uk": 45, "sw": 45, "woo": 45}
+
+
+async def test_a_listing_that_takes_the_sku_of_another_item_is_told_and_counted_once(
+    town: Town,
+) -> None:
+    """Its link stays: a slip of the pen moves no stock from item to item."""
+    woo = town.stores["woo"]
+    woo.remove("TEE")
+    await town.settle()
+    mug = woo.items["MUG"]
+    mug.sku = "TEE"
+    tell(woo, "MUG")
+    await town.settle()
+    assert await doubts_told(town) == {("TEE", mug.remote, "relinked")}
+    assert await in_doubt(town) == {"uk": 0, "sw": 0, "woo": 1}
+    town.clock.forward(60)
+    await woo.sell({"MUG": 2})
+    await town.settle()
+    assert (await town.level("MUG"), await town.level("TEE")) == (48, 10)
+    await town.stores["uk"].sell({"TEE": 1})
+    await town.settle()
+    assert mug.counts[""][0] == 48
+    assert await town.level("TEE") == 9
+    mug.sku = "MUG"
+    await town.stores["uk"].sell({"MUG": 1})
+    tell(woo, "MUG")
+    await town.settle()
+    assert (await skips(town, "woo"))[mug.remote] == ""
+    assert mug.counts[""][0] == 47
+    assert await in_doubt(town) == {"uk": 0, "sw": 0, "woo": 0}
