@@ -41,6 +41,12 @@ class OrderBody(msgspec.Struct, frozen=True):
     terminal: bool
     kind: Kind
     lines: tuple[LineBody, ...]
+    placed: _Moment | None = None
+    """Where the store does not say when its shelf moved: between this and `at`, when it says so."""
+
+    def told(self, now: datetime) -> OrderBody:
+        """The order as the store tells of it at this time."""
+        return msgspec.structs.replace(self, at=now) if self.placed else self
 
     def seen(self) -> OrderSeen:
         lines = tuple(
@@ -50,7 +56,15 @@ class OrderBody(msgspec.Struct, frozen=True):
             for line in self.lines
         )
         return OrderSeen(
-            self.id, self.version, self.at, lines, self.number, self.paid, self.terminal, self.kind
+            self.id,
+            self.version,
+            self.at,
+            lines,
+            self.number,
+            self.paid,
+            self.terminal,
+            self.kind,
+            span=(self.placed, self.at) if self.placed else None,
         )
 
 

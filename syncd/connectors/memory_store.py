@@ -76,6 +76,8 @@ class MemoryOptions(Options):
     """Above 0: so many listings share a group, and a write may not mix groups."""
     sells_down: bool = True
     sells_below_zero: bool = False
+    dates_moves: bool = True
+    """False: orders say when they were placed, and not when they moved a shelf."""
     echoes: bool = True
     """Our own writes come back as webhooks about levels."""
     bulk_read: bool = True
@@ -306,7 +308,9 @@ class MemoryStore:
             LineBody(f"{order}.{n}", self.items[sku].remote, sku, place, units, units)
             for n, (sku, units) in enumerate(lines.items(), 1)
         )
-        self._save(OrderBody(order, f"#{order}", 0, self.clock(), paid, False, Kind.SALE, rows))
+        placed = None if self.character.dates_moves else self.clock()
+        said = OrderBody(order, f"#{order}", 0, self.clock(), paid, False, Kind.SALE, rows, placed)
+        self._save(said)
         for row in rows:
             self._move(row.sku, place, -row.taken, "sale", order)
         return order
@@ -422,12 +426,12 @@ class MemoryStore:
 
     def changed_since(self, since: datetime) -> list[OrderSeen]:
         oldest = since.timestamp() * 1_000_000
-        found = [order.seen() for order in self._orders.values() if order.version >= oldest]
-        return sorted(found, key=lambda order: order.version)
+        found = [one.told(self.clock()) for one in self._orders.values() if one.version >= oldest]
+        return [order.seen() for order in sorted(found, key=lambda order: order.version)]
 
     def order(self, order: str) -> OrderSeen:
         if order in self._orders:
-            return self._orders[order].seen()
+            return self._orders[order].told(self.clock()).seen()
         now = self.clock()
         version = int(now.timestamp() * 1_000_000)
         return OrderSeen(order, version, now, (), terminal=True, gone=True)
@@ -529,7 +533,7 @@ class MemoryStore:
         self._version = max(self._version + 1, int(now.timestamp() * 1_000_000))
         new = msgspec.structs.replace(order, version=self._version, at=now if moved else order.at)
         self._orders[order.id] = new
-        self._emit("orders/update", new)
+        self._emit("orders/update", new.told(now))
 
     def _sku(self, ref: Ref) -> str:
         return self._skus.get(ref.remote, "")

@@ -311,10 +311,13 @@ class ShopWired:
                 units[name] = units.get(name, 0) + units_of(line.get("quantity"), order)
         changed = stamp(found.get("updatedAt")) or stamp(found.get("updated"))
         created = stamp(found.get("created")) or seen_at
+        told = max(changed or seen_at, created)
         return OrderSeen(
             order=order,
             version=microseconds(changed or seen_at),
-            at=(changed or seen_at) if back else created,
+            at=told if back else created,
+            # neither an order nor its status says since when it is so
+            span=(created, told),
             lines=tuple(
                 LineSeen(
                     line=line,

@@ -276,12 +276,13 @@ def _predict(steps: Sequence[Step], rows: Sequence[Shelf]) -> tuple[list[Shelf],
     shelves = {row.listing_id: row for row in rows}
     certain: dict[int, bool] = {}
     for step in steps:
-        rules, listing = step.order.rules, step.found.listing_id
+        rules, listing, seen = step.order.rules, step.found.listing_id, step.order.seen
         row = shelves.get(listing) if listing is not None else None
         if row is None or rules.truth is not Truth.ORDERS or not rules.sells_down:
             continue
         now = ShelfNow(row.shown, row.shown_at, row.turn, row.attempt_open)
-        shown, sure = predicted(now, step.taken_more, step.order.seen.at, rules.clock_margin_s)
+        span = seen.span or (seen.at, seen.at)
+        shown, sure = predicted(now, step.taken_more, span, rules.clock_margin_s)
         shelves[row.listing_id] = replace(row, shown=shown)
         certain[row.listing_id] = certain.get(row.listing_id, True) and sure
     return list(shelves.values()), certain

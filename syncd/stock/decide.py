@@ -100,21 +100,22 @@ def meaning(
 
 
 def predicted(
-    shelf: ShelfNow, taken_more: int, at: datetime, margin_s: float
+    shelf: ShelfNow, taken_more: int, span: tuple[datetime, datetime], margin_s: float
 ) -> tuple[int | None, bool]:
-    """What an `orders` shelf shows after an order step of `taken_more` units dated `at`.
+    """What an `orders` shelf shows after an order step of `taken_more` units made in this span.
 
-    Gives the value (None: not known) and whether it is certain: a step within the clock margin of
-    the newest reading or write may lie on either side of it.
+    Gives the value (None: not known) and whether it is certain: a step whose span, widened by the
+    clock margin, holds the newest reading or write may lie on either side of it.
     """
     if shelf.shown is None or shelf.attempt_open:
         return shelf.shown, False
     if shelf.shown_at is None:
         return shelf.shown - taken_more, False
     margin = timedelta(seconds=margin_s)
-    if at > shelf.shown_at + margin:
+    first, last = span
+    if first > shelf.shown_at + margin:
         return shelf.shown - taken_more, True
-    if at < shelf.shown_at - margin:
+    if last < shelf.shown_at - margin:
         return shelf.shown, True
     return shelf.shown - taken_more, False
 

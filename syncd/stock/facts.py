@@ -87,7 +87,7 @@ def _checked_order(seen: OrderSeen) -> OrderSeen:
     _ids("order", seen.order)
     if not 0 <= seen.version <= VERSION_LIMIT:
         raise BadFact(f"order {seen.order}: version {seen.version}")
-    for moment in (seen.at, seen.created):
+    for moment in (seen.at, seen.created, *(seen.span or ())):
         if moment is not None and not _possible(moment):
             raise BadFact(f"order {seen.order}: a time of {moment}")
     for line in seen.lines:

@@ -68,6 +68,8 @@ class OrderSeen:
     `version` grows with every change on the platform: its modification time in microseconds since
     1970 UTC, or better. `at` is when the shelf last moved for it, by the platform's clock.
     `lines` is complete: a line that was booked before and is absent now holds nothing.
+    `span`: where the platform does not say when the shelf moved, the times between which it did;
+    None: at `at`.
     `terminal` marks a state the platform never leaves (cancelled, deleted): it is absorbing.
     `gone` marks an order the platform has no more: nobody said that anything came back, so its
     lines keep what they hold (seen on WooCommerce: deleting an order puts nothing back).
@@ -85,6 +87,7 @@ class OrderSeen:
     kind: Kind = Kind.SALE
     created: datetime | None = None
     gone: bool = False
+    span: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,6 +244,7 @@ def test_a_finalised_order_holds_its_quantities(connector):
             LineSeen("6/TEE", 1, 1, remote="TEE", sku="TEE"),
         ),
         number="1001",
+        span=(datetime(2026, 11, 22, 1, 59, 50, tzinfo=UTC), STAMPED),
     )
 
 

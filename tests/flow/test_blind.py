@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from syncd.errors import RetryLater
-from tests.flow.town import ONE_BY_ONE, ORDERS, Town
+from tests.flow.town import LEVELS, ONE_BY_ONE, ORDERS, Town
 
 BLIND = pytest.mark.parametrize("where", ["sw", "woo"])
 
@@ -276,3 +279,35 @@ async def test_while_behind_a_write_goes_without_a_reading_before_it(town: Town)
     await town.settle()
     assert await town.level("MUG") == 44
     assert town.shelves("MUG") == {"uk": 44, "sw": 44, "woo": 44}
+
+
+@pytest.mark.parametrize("character", [ONE_BY_ONE, ORDERS])
+async def test_what_a_write_erased_is_not_taken_for_shown_where_nobody_says_when_it_came_back(
+    plan: Town, character: Mapping[str, Any]
+) -> None:
+    """A cancellation dated by its fetching alone lies before or after the write: nobody knows."""
+    uk, shop = plan.store("uk", LEVELS), plan.store("shop", {**character, "dates_moves": False})
+    for store in (uk, shop):
+        store.add("MUG", 50)
+    await plan.open()
+    await plan.seed()
+    plan.clock.forward(60)
+    order = await shop.sell({"MUG": 2})
+    await plan.settle()
+    plan.clock.forward(60)
+    await shop.cancel(order)
+    plan.lose_webhooks()
+    plan.clock.forward(60)
+    await uk.sell({"MUG": 1})
+    await plan.book()
+    plan.core.gather_s = 0.001  # without a reading before it
+    await plan.lanes["shop"].writing.write_owed(lambda: None)
+    plan.core.gather_s = 0.0
+    assert shop.shelf("MUG") == 47, "what came back is erased"
+    plan.lose_webhooks()
+    plan.clock.forward(60)
+    await plan.settle()
+    await plan.lanes["shop"].fetching.fetch_changed(lambda: None)
+    await plan.settle()
+    assert await plan.level("MUG") == 49
+    assert plan.shelves("MUG") == {"uk": 49, "shop": 49}

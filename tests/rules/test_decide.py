@@ -128,7 +128,24 @@ def test_when_a_raise_waits_for_orders(
 def test_what_a_shelf_shows_after_an_order_step(
     shelf: ShelfNow, at: datetime, value: int | None, certain: bool
 ) -> None:
-    assert predicted(shelf, 2, at, margin_s=2.5) == (value, certain)
+    assert predicted(shelf, 2, (at, at), margin_s=2.5) == (value, certain)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "value", "certain"),
+    [
+        (after(5), after(60), 8, True),
+        (after(-60), after(-5), 10, True),
+        (after(-60), after(60), 8, False),
+        (after(-60), after(-1), 8, False),
+        (after(1), after(60), 8, False),
+    ],
+)
+def test_a_step_of_unknown_time_is_certain_only_where_all_of_its_span_is(
+    first: datetime, last: datetime, value: int, certain: bool
+) -> None:
+    shelf = ShelfNow(10, NOON, 1, attempt_open=False)
+    assert predicted(shelf, 2, (first, last), margin_s=2.5) == (value, certain)
 
 
 @pytest.mark.parametrize(
