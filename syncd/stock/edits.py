@@ -1,0 +1,196 @@
+"""Edits on channels with blind writes: what is booked of a stretch, asked, and counted meanwhile.
+
+Nobody tells us that a person changed a count on an `orders` channel. What a shelf's movement leaves
+when its order steps are taken off is the edit, computed per stretch from readings, own writes and
+orders (edits.md). What no rule can know: an edit between our reading and our write is erased unseen;
+an edit that equals our unanswered write looks like it; a step within the clock margin of a moment
+beside an edit may count on either side; edits may cancel between two readings; a write may land
+after LATE, or twice; an order may never become visible.
+
+What a caller does, in the transaction that stores it, per listing and one thing at a time:
+
+- First reading of a listing: `from_reading`. Any other reading: `observed`, then `judged`.
+- Before every write (adopt, alert): read; if that surprises (`proposal != booked`), fetch orders and
+  judge again; then compute the target from `open_amounts` and compare it with the reading.
+- While `waits`: write nothing. Whenever `must_read`: read.
+- The write was answered: `ended` with the reading before it, then `from_answer`, then read at once.
+  It was not, or the process died meanwhile: `ended`, then `from_silence`. It was certainly not
+  applied: `observed`.
+- Whenever a stretch is open: `splits_at`, and if that gives a reading, `split` and `judged` both.
+- Whenever a stretch has ended and is not settled: fetch orders, then `settle`.
+- An order step turned up: `heard` with every stretch of the listing, for neighbours may merge.
+- A person answered: `answer`.
+
+Every `Change` is stored; where `book` is not 0, that movement is booked under `cause`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from syncd.stock.histories import verdict
+from syncd.stock.model import Edits
+from syncd.stock.stretches import (
+    End,
+    Margins,
+    OrderStep,
+    Stretch,
+    merge,
+    merges,
+    touches,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A stretch as it is now, and the units to book as an `edit` (0: none) under its revision."""
+
+    stretch: Stretch
+    book: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an order step changed: stretches as they are now, and the t0 of those that are no more."""
+
+    changes: tuple[Change, ...]
+    absorbed: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAmounts:
+    """What is suspected and not booked: for the listing's own target, and for every other's level.
+
+    `own` is added to its own target after the cap; `others` is never above 0.
+    """
+
+    own: int
+    others: int
+
+
+def judged(stretch: Stretch, steps: Iterable[OrderStep], margins: Margins) -> Stretch:
+    """The stretch with its candidates and proposal by all order steps known; books nothing."""
+    seen = verdict(stretch, steps, margins)
+    return replace(stretch, candidates=seen.candidates, proposal=seen.proposal)
+
+
+def settle(
+    stretch: Stretch,
+    steps: Iterable[OrderStep],
+    *,
+    now: datetime,
+    fetched_at: datetime | None,
+    edits: Edits,
+    margins: Margins,
+) -> Change | None:
+    """Book, journal or ask what a stretch amounts to; None while it cannot be said yet.
+
+    `fetched_at`: when the newest complete fetch of the channel's orders began.
+    """
+    if stretch.settled or not ripe(stretch, now, margins) or fetched_at is None:
+        return None
+    if now - fetched_at > timedelta(seconds=margins.fetched_s):
+        return None
+    return _concluded(judged(stretch, steps, margins), edits)
+
+
+def ripe(stretch: Stretch, now: datetime, margins: Margins) -> bool:
+    """True where a stretch has ended and SETTLE has passed since: all it lacks is a fetch."""
+    if stretch.end_kind is End.OPEN or stretch.b is None:
+        return False
+    return now - stretch.b > timedelta(seconds=margins.settle_s)
+
+
+def heard(
+    stretches: Sequence[Stretch],
+    steps: Sequence[OrderStep],
+    news: OrderStep,
+    edits: Edits,
+    margins: Margins,
+) -> Heard:
+    """What `news`, one of `steps` and unknown until now, means for a listing's stretches.
+
+    Every stretch it can touch is judged again, settled or not; a person's answer too. Only what was
+    settled books: the others do when they settle.
+    """
+    whole, absorbed = _merged(sorted(stretches, key=lambda one: one.t0), news, margins)
+    changes = []
+    for stretch in whole:
+        if stretch in stretches and not touches(stretch, news, margins):
+            continue
+        again = judged(stretch, steps, margins)
+        changes.append(_concluded(again, edits) if again.settled else Change(again, 0))
+    return Heard(tuple(changes), absorbed)
+
+
+def _merged(
+    stretches: list[Stretch], news: OrderStep, margins: Margins
+) -> tuple[list[Stretch], tuple[datetime, ...]]:
+    whole: list[Stretch] = []
+    absorbed = []
+    for stretch in stretches:
+        if whole and merges(whole[-1], stretch, news, margins):
+            whole[-1] = merge(whole[-1], stretch)
+            absorbed.append(stretch.t0)
+        else:
+            whole.append(stretch)
+    return whole, tuple(absorbed)
+
+
+def _concluded(stretch: Stretch, edits: Edits) -> Change:
+    """The difference between what a judged stretch should have booked and what it has.
+
+    What was adopted or asked under an earlier setting is still revised as adopted: else the order
+    that explains it would count twice.
+    """
+    settled = replace(stretch, settled=True)
+    adopts = edits is Edits.ADOPT or stretch.booked != 0
+    if edits is Edits.OVERWRITE and stretch.in_suspense:
+        adopts = True
+    if adopts:
+        clear = len(stretch.candidates) == 1
+        return _book(settled, stretch.candidates[0] if clear else 0, asks=not clear)
+    return _book(settled, 0, asks=edits is Edits.ALERT and stretch.candidates != (0,))
+
+
+def answer(stretch: Stretch, amount: int) -> Change:
+    """A person says what the edits of a stretch in suspense sum to: a revision like any other.
+
+    Raises ValueError where nothing was asked: the stretch moved on while the person thought.
+    """
+    if not stretch.in_suspense:
+        raise ValueError(f"listing {stretch.listing}: nothing is asked of {stretch.t0}")
+    return _book(stretch, amount, asks=False)
+
+
+def _book(stretch: Stretch, amount: int, *, asks: bool) -> Change:
+    book = amount - stretch.booked
+    revision = stretch.revision + (1 if book else 0)
+    return Change(replace(stretch, booked=amount, in_suspense=asks, revision=revision), book)
+
+
+def cause(channel: str, stretch: Stretch) -> str:
+    """The text that lets a revision of a stretch be booked at most once."""
+    began = stretch.t0.isoformat()
+    return f"{channel}:stretch:{stretch.listing}:{began}:r{stretch.revision}"
+
+
+def open_amounts(stretches: Iterable[Stretch], edits: Edits) -> OpenAmounts:
+    """What is neither settled nor answered of one listing's stretches.
+
+    A suspected rise raises nobody else, not even against a suspected fall of another stretch.
+    """
+    if edits is Edits.OVERWRITE:
+        return OpenAmounts(0, 0)
+    waiting = [one for one in stretches if one.in_suspense or not one.settled]
+    return OpenAmounts(
+        own=sum(one.proposal - one.booked for one in waiting),
+        others=sum(min(0, one.candidates[0] - one.booked) for one in waiting),
+    )
+
+
+def own_target(target: int, amounts: OpenAmounts) -> int:
+    """What a listing with open amounts should show: after its policy, and never below 0."""
+    return max(0, target + amounts.own)
