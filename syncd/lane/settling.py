@@ -147,8 +147,7 @@ class Settling:
         if not self._blind:
             return
         if self._channel.rules.reads_one_by_one:
-            if disturbed:
-                await owe_again(conn, booking, sorted(disturbed), forced=True)
+            await self._owe_disturbed(conn, booking, sorted(disturbed))
             return
         applied = sorted(
             row.listing_id
@@ -217,17 +216,21 @@ class Settling:
         self,
         rows: Sequence[OpenRow],
         readings: Sequence[Reading],
-        asked_at: datetime,
+        asked_at: Sequence[datetime],
         lease_gen: int,
     ) -> None:
-        """A blind write without an answer is over: its shelves show what they were read to show."""
+        """A blind write without an answer is over: its shelves show what they were read to show.
+
+        `asked_at`: when each row was read, by our clock. What was booked on a row meanwhile, its
+        reading may have missed: it is read again, or written again where reading is dear.
+        """
         async with self._core.booking("settle_unconfirmed") as (conn, booking):
             locked = await attempts.lock_attempt(conn, rows[0].attempt_id, lease_gen)
             if not locked:
                 return
             settled = [
-                Settled(r.listing_id, x.quantity, x.at or asked_at, changed=True)
-                for r, x in zip(rows, readings, strict=True)
+                Settled(r.listing_id, x.quantity, x.at or asked, changed=True)
+                for r, x, asked in zip(rows, readings, asked_at, strict=True)
             ]
             await attempts.settle(conn, rows[0].attempt_id, settled)
             await self._mark_gone(conn, booking, rows, readings)
@@ -252,7 +255,19 @@ class Settling:
                 if not reading.missing and reading.quantity != row.to_quantity
             ]
             await self._in_less_company(conn, booking, failed, len(rows), "no clear answer")
+            disturbed = sorted(row.listing_id for row in rows if not locked[row.listing_id][0])
+            if self._channel.rules.reads_one_by_one:
+                await self._owe_disturbed(conn, booking, disturbed)
+            else:
+                await shelf.wish(conn, disturbed, "overlapped", booking.now)
             booking.lanes.add(self._channel.id)
+
+    async def _owe_disturbed(
+        self, conn: Connection, booking: Booking, listing_ids: Sequence[int]
+    ) -> None:
+        """What was booked during a write may lie on either side of it: written again, unread."""
+        if listing_ids:
+            await owe_again(conn, booking, listing_ids, forced=True)
 
     async def _mark_gone(
         self,

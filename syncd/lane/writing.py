@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from syncd.connectors.base import Ref, Write, WriteKind, WriteOp, WriteRow
@@ -169,11 +169,12 @@ class Writing:
         """Close an attempt by what its listings show: its late window or its key's life is over."""
         caps = self._channel.connector.capabilities
         readings: list[StockReading] = []
+        asked_at: list[datetime] = []
         refs = [Ref(r.remote, r.location, r.sku, r.batch_group) for r in rows]
-        asked_at = self._core.clock()
         for first in range(0, len(refs), caps.read_max):
             part = refs[first : first + caps.read_max]
             async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
+                asked_at += [self._core.clock()] * len(part)
                 readings += await speak(
                     self._core, self._channel, self._channel.connector.read(part)
                 )

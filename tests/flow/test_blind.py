@@ -311,3 +311,31 @@ async def test_what_a_write_erased_is_not_taken_for_shown_where_nobody_says_when
     await plan.settle()
     assert await plan.level("MUG") == 49
     assert plan.shelves("MUG") == {"uk": 49, "shop": 49}
+
+
+@BLIND
+async def test_what_is_booked_while_an_unconfirmed_write_is_read_is_not_forgotten(
+    town: Town, where: str
+) -> None:
+    """The reading says nothing of it, and may be the very number that is wanted now."""
+    town.clock.forward(60)
+    store, uk, lane = town.stores[where], town.stores["uk"], town.lanes[where]
+    store.disable("levels/update")
+    await uk.sell({"MUG": 1})
+    await town.book()
+    store.faults.late, store.faults.late_s = 1.0, 3600.0
+    with pytest.raises(RetryLater):
+        await lane.writing.write_owed(lambda: None)
+    store.faults.late = 0.0
+    town.clock.forward(10)
+
+    async def meanwhile() -> None:
+        await store.sell({"MUG": 1})
+        await uk.edit("MUG", 51)
+        await town.book()
+
+    with town.after_reading(where, meanwhile):
+        await lane.writing.resume(lambda: None)
+    await town.settle()
+    assert await town.level("MUG") == 50
+    assert town.shelves("MUG") == {"uk": 50, "sw": 50, "woo": 50}
