@@ -63,6 +63,8 @@ class Capabilities:
     """Listings of one reading call; 1 means that reading around writes is left out."""
     topics: frozenset[str]
     """Webhook topics we want, in the words the platform's header uses."""
+    orders_max: int = 50
+    """Orders that one call of `orders` brings."""
     locations: bool = False
     batch_atomic: bool = False
     """One bad row fails the whole write."""

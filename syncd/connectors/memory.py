@@ -67,6 +67,7 @@ def capabilities(options: MemoryOptions) -> Capabilities:
         write=options.write,
         batch_max=options.batch_max,
         read_max=options.read_max,
+        orders_max=options.orders_max,
         topics=TOPICS,
         locations=bool(options.locations),
         batch_atomic=options.batch_atomic,
@@ -147,7 +148,11 @@ class MemoryConnector:
             yield found[start : start + self._options.page_max]
 
     async def orders(self, ids: Sequence[str]) -> Sequence[OrderSeen]:
-        return await self._call(lambda: [self._store.order(one) for one in ids])
+        found: list[OrderSeen] = []
+        for first in range(0, len(ids), self._options.orders_max):
+            part = ids[first : first + self._options.orders_max]
+            found += await self._call(partial(list, map(self._store.order, part)))
+        return found
 
     async def subscriptions(self) -> Sequence[Subscription]:
         return await self._call(lambda: list(self._store.subscriptions.values()))

@@ -70,6 +70,7 @@ class MemoryOptions(Options):
     """Empty: adopt where levels are the truth, all three where orders are."""
     batch_max: int = Field(default=50, ge=1)
     read_max: int = Field(default=50, ge=1)
+    orders_max: int = Field(default=50, ge=1)
     batch_atomic: bool = False
     locations: tuple[str, ...] = ()
     group_size: int = Field(default=0, ge=0)

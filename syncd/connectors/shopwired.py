@@ -159,6 +159,7 @@ CAPABILITIES = Capabilities(
     write=WriteKind.ABSOLUTE,
     batch_max=BATCH,
     read_max=1,
+    orders_max=1,
     topics=TOPICS,
     late_apply_s=30.0,
     workers=2,

@@ -25,6 +25,9 @@ nothing changed for longer: an empty window costs nothing, and our clock may be 
 CLOCK_ALLOWANCE = timedelta(hours=1)
 """A platform's clock is believed to be ahead of ours by this much at most."""
 
+WISHES = 10_000
+"""So many single orders that are due a fetch of all looks for at most."""
+
 POISON_PAUSE = timedelta(days=1)
 """An order that could not be booked is fetched again after it, and within minutes of a restart."""
 
@@ -37,13 +40,16 @@ async def fetch_orders(
     """Fetch and book the orders changed since the watermark, less `overlap`; gives how many.
 
     The watermark is the newest change seen, by the platform's own clock: ours may be wrong. It moves
-    only when the whole fetch is booked. Raises what the connector raises.
+    only when the whole fetch is booked. A single order that was due to be fetched when this began
+    need not be, once a page brings it. Raises what the connector raises.
     """
     began = core.clock()
     async with core.db.statement("facts_ahead") as conn:
         await bookmark.facts_ahead(conn, channel.id, began)
     async with core.db.statement("bookmark_read") as conn:
         mark = (await bookmark.bookmark(conn, channel.id)).orders_through
+    async with core.db.statement("due_orders") as conn:
+        wished = dict(await bookmark.due_orders(conn, channel.id, began, WISHES))
     if mark is None or mark > began + CLOCK_ALLOWANCE:
         # what lies that far ahead was written by a clock since set back, and says nothing
         mark = began - FIRST_FETCH
@@ -52,7 +58,8 @@ async def fetch_orders(
         async for page in channel.connector.orders_since(min(mark, began) - overlap):
             if page:
                 news = [told(one) for one in page]
-                await book_fetched(core, channel, news)
+                looked = [(one.order, wished[one.order]) for one in news if one.order in wished]
+                await book_fetched(core, channel, news, looked)
                 fetched += len(page)
                 through = _newest(news, began + CLOCK_ALLOWANCE, through)
     async with core.db.statement("bookmark_move") as conn:

@@ -16,6 +16,12 @@ from syncd.stock.model import OrderNews, OrderUnreadable
 
 ORDERS_AT_ONCE = 50
 
+CALLS_AT_ONCE = 10
+"""Where few orders come with a call, what so many calls bring is booked before the next."""
+
+DUE = 1000
+"""So many due orders are looked at to choose between single calls and one fetch of all."""
+
 POSTPONE_S = (1.0, 600.0)
 """A fetch of single orders without an answer is repeated after growing pauses between these."""
 
@@ -31,7 +37,12 @@ class Fetching:
         self._channel = channel
         self._wanted = False
         self._fetching = False
-        self._at_once = ORDERS_AT_ONCE
+        per_call = channel.connector.capabilities.orders_max
+        self._most = min(ORDERS_AT_ONCE, per_call * CALLS_AT_ONCE)
+        self._at_once = self._most
+        self._per_call = per_call
+        self._all_calls = float(CALLS_AT_ONCE)
+        self._asked_for_all = 0
         self._not_before = core.clock()
 
     @property
@@ -46,11 +57,12 @@ class Fetching:
     async def fetch_wished(self, chosen: Callable[[], None]) -> bool:
         """Fetch and book the single orders that are wished for; gives whether there were any."""
         async with self._core.db.statement("due_orders") as conn:
-            due = await bookmark.due_orders(
-                conn, self._channel.id, self._core.clock(), ORDERS_AT_ONCE
-            )
+            due = await bookmark.due_orders(conn, self._channel.id, self._core.clock(), DUE)
         if not due:
             return False
+        if self._all_is_cheaper(due):
+            self._asked_for_all = max(wish for _, wish in due)
+            return await self.fetch_changed(chosen)
         due = due[: self._at_once]
         with priority(Priority.NORMAL):
             try:
@@ -59,10 +71,18 @@ class Fetching:
                 if not error.throttled:
                     await self._postpone(due)
                 raise
-        self._at_once = min(ORDERS_AT_ONCE, self._at_once * 2)
+        self._at_once = min(self._most, self._at_once * 2)
         await book_fetched(self._core, self._channel, [told(one) for one in news], due)
         chosen()
         return True
+
+    def _all_is_cheaper(self, due: Sequence[tuple[str, int]]) -> bool:
+        """Whether a backlog costs more calls order by order than a fetch of all, which brings most.
+
+        What such a fetch did not bring is not waited for in another.
+        """
+        fresh = sum(wish > self._asked_for_all for _, wish in due)
+        return not self._fetching and fresh / self._per_call > 2 * self._all_calls
 
     async def _postpone(self, due: Sequence[tuple[str, int]]) -> None:
         """Ask for these later and in halves: one that breaks its platform keeps no other waiting."""
@@ -89,11 +109,12 @@ class Fetching:
         self.wanted = False
         self._fetching = True
         try:
-            await speak(
+            fetched = await speak(
                 self._core,
                 self._channel,
                 fetch_orders(self._core, self._channel, Priority.NORMAL),
             )
+            self._all_calls = 1 + fetched / ORDERS_AT_ONCE
         except BaseException as error:
             self._wanted = True
             if isinstance(error, Refused):
