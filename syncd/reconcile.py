@@ -23,7 +23,7 @@ from syncd.db.journal import Line
 from syncd.errors import ChannelError, DatabaseAway, RetryLater
 from syncd.fanout import CataloguePage, Found, book_readings, enter_page
 from syncd.stock.model import ListingSeen
-from syncd.stock.policy import target
+from syncd.stock.policy import keeps
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.sweep")
@@ -167,10 +167,11 @@ class Sweeper:
             return False
         if now.shown is None or now.shown != row.quantity:
             return True
-        if now.quantity is None or now.skip:
+        if now.quantity is None or now.warehouse_id is None or now.skip:
             return False
         rules = self._core.rulebook.channels[self._channel.id]
-        return target(now.quantity, rules.policy_of(row.sku)) != now.shown
+        wants = rules.target_of(row.sku, now.warehouse_id, now.quantity)
+        return wants != now.shown and not keeps(wants, rules.policy_of(row.sku))
 
     async def _find_vanished(self, seen: bytearray, listings: int) -> int:
         """Listings the catalogue does not have any more are read one by one before they are gone.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any
 
 from pydantic import ValidationError
 
-from syncd.config import ChannelSettings, Settings, problems_of
+from syncd.config import ChannelSettings, PolicySettings, Settings, problems_of
+from syncd.config.complaints import dotted
 from syncd.connectors import PLATFORMS
 from syncd.connectors.base import Capabilities, Clock, Options, WriteKind
 from syncd.connectors.breaker import Breaker
@@ -19,8 +19,8 @@ from syncd.corridor import Channel
 from syncd.errors import ConfigError
 from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
-from syncd.stock.policy import Policy
-from syncd.stock.rulebook import ChannelRules, Rulebook
+from syncd.stock.policy import Policy, Zero
+from syncd.stock.rulebook import ChannelRules, Rulebook, with_claimants
 from syncd.telemetry.metrics import Metrics
 
 
@@ -94,13 +94,14 @@ def _unsupported(name: str, channel: ChannelSettings, caps: Capabilities) -> lis
         ]
     if channel.match != ("sku",):
         found.append(f'{where}.match: only ["sku"] is supported in this version')
-    zero_rules = {"policy": channel.policy.zero} | {
-        f'items."{sku}"': item.zero for sku, item in channel.items.items() if item.zero
-    }
+    rules: list[tuple[tuple[str, ...], str | None]] = [(("policy",), channel.policy.zero)]
+    rules += [(("patterns", key), rule.zero) for key, rule in channel.patterns.items()]
+    rules += [(("items", key), rule.zero) for key, rule in channel.items.items()]
     found += [
-        f'{where}.{key}.zero: only "show_zero" is supported in this version'
-        for key, zero in zero_rules.items()
-        if zero != "show_zero"
+        f'{where}.{dotted(key)}.zero: "retire" is not supported on {channel.platform}; it can be '
+        '"show_zero" or "keep_last"'
+        for key, zero in rules
+        if zero == "retire" and not caps.retires
     ]
     return found
 
@@ -143,16 +144,28 @@ def rules_of(
         clock_margin_s=caps.clock_margin_s,
         locations={where: warehouse_ids[to] for where, to in channel.locations.items()},
         policy=_policy(channel.policy),
+        patterns={
+            key: _policy(rule.over(channel.policy)) for key, rule in channel.patterns.items()
+        },
         items={sku: _policy(channel.policy_for(sku)) for sku in channel.items},
         exclude=channel.policy.exclude,
-        item_excludes={
-            sku: item.exclude for sku, item in channel.items.items() if item.exclude is not None
+        pattern_excludes={
+            key: rule.exclude for key, rule in channel.patterns.items() if rule.exclude is not None
         },
+        item_excludes={sku: channel.excludes(sku) for sku in channel.items},
     )
 
 
-def _policy(settings: Any) -> Policy:
-    return Policy(settings.percent, settings.buffer, settings.cap, settings.floor)
+def _policy(settings: PolicySettings) -> Policy:
+    return Policy(
+        percent=settings.percent,
+        buffer=settings.buffer,
+        cap=settings.cap,
+        floor=settings.floor,
+        preorder=settings.preorder,
+        last_units=settings.last_units,
+        zero=Zero(settings.zero),
+    )
 
 
 def rulebook_of(
@@ -160,10 +173,10 @@ def rulebook_of(
 ) -> Rulebook:
     """All rules of a configuration."""
     return Rulebook(
-        channels={
-            channel_ids[name]: rules_of(channel_ids[name], name, channel, warehouse_ids)
+        channels=with_claimants(
+            rules_of(channel_ids[name], name, channel, warehouse_ids)
             for name, channel in settings.channels.items()
-        },
+        ),
         sources={
             warehouse_ids[name]: (
                 channel_ids[warehouse.source_channel],

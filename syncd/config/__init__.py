@@ -7,14 +7,13 @@ from syncd.config.models import (
     ChannelSettings,
     DatabaseSettings,
     HttpSettings,
-    ItemPolicySettings,
     LogSettings,
     OpsSettings,
-    PolicySettings,
     Settings,
     SyncSettings,
     WarehouseSettings,
 )
+from syncd.config.policies import ItemPolicySettings, PolicySettings
 from syncd.config.values import Address
 
 __all__ = [

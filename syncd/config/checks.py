@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from syncd.config.complaints import Complaint, nearest
-from syncd.config.models import HttpSettings, OpsSettings, Settings
+from syncd.config.complaints import Complaint, dotted, nearest
+from syncd.config.models import ChannelSettings, HttpSettings, OpsSettings, Settings
+from syncd.config.policy_checks import policy_contradictions, table
 from syncd.config.values import Address, address
 
 
 def contradictions(tree: Mapping[str, Any]) -> Iterator[Complaint]:
     """Every problem between keys; what is no table or no text is left to the single keys."""
-    warehouses, channels = _table(tree, "warehouses"), _table(tree, "channels")
+    warehouses, channels = table(tree, "warehouses"), table(tree, "channels")
     for name, channel in channels.items():
-        for location, warehouse in _table(channel, "locations").items():
+        for location, warehouse in table(channel, "locations").items():
             if isinstance(warehouse, str) and warehouse not in warehouses:
                 hint = nearest(warehouse, warehouses)
                 yield Complaint(
@@ -27,6 +28,7 @@ def contradictions(tree: Mapping[str, Any]) -> Iterator[Complaint]:
         source = warehouse.get("source") if isinstance(warehouse, Mapping) else None
         if isinstance(source, str) and source.strip():
             yield from _source(name, source, channels)
+    yield from policy_contradictions(tree)
     yield from _addresses(tree)
 
 
@@ -36,7 +38,7 @@ def _source(name: str, source: str, channels: Mapping[str, Any]) -> Iterator[Com
     if channel not in channels:
         yield Complaint(path, f"names no channel{nearest(channel, channels)}")
         return
-    locations = _table(channels[channel], "locations")
+    locations = table(channels[channel], "locations")
     if not slash:
         if name not in locations.values():
             yield Complaint(path, "names a channel of which no location feeds this warehouse")
@@ -49,8 +51,8 @@ def _source(name: str, source: str, channels: Mapping[str, Any]) -> Iterator[Com
 
 
 def _addresses(tree: Mapping[str, Any]) -> Iterator[Complaint]:
-    door = _address(_table(tree, "http").get("listen", HttpSettings().listen))
-    ops = _address(_table(tree, "ops").get("listen", OpsSettings().listen))
+    door = _address(table(tree, "http").get("listen", HttpSettings().listen))
+    ops = _address(table(tree, "ops").get("listen", OpsSettings().listen))
     if door is not None and ops is not None and door.collides(ops):
         yield Complaint(("ops", "listen"), "is the address of http.listen: it needs its own")
 
@@ -62,11 +64,6 @@ def _address(value: Any) -> Address | None:
         return None
 
 
-def _table(node: Any, key: str) -> Mapping[str, Any]:
-    inner = node.get(key) if isinstance(node, Mapping) else None
-    return inner if isinstance(inner, Mapping) else {}
-
-
 def cautions(settings: Settings) -> Iterator[str]:
     """What works but should not stay as it is."""
     if not settings.ops.listen.loopback and settings.ops.token is None:
@@ -76,7 +73,21 @@ def cautions(settings: Settings) -> Iterator[str]:
     for name, channel in settings.channels.items():
         if not channel.locations:
             yield f"channels.{name}.locations: maps nothing to a warehouse, so nothing is synced"
+        yield from _policy_cautions(f"channels.{name}", channel)
     for name, warehouse in settings.warehouses.items():
         source = settings.channels.get(warehouse.source_channel or "")
         if source is not None and not source.enabled:
             yield f"warehouses.{name}.source: its channel is switched off"
+
+
+def _policy_cautions(where: str, channel: ChannelSettings) -> Iterator[str]:
+    if channel.policy.cap == 0 or channel.policy.percent == 0:
+        yield f"{where}.policy: shows nothing, whatever there is"
+    for sku in channel.items:
+        if set(sku) & set("*?"):
+            path = dotted((sku,))
+            yield f"{where}.items.{path}: is one sku, not a pattern; those stand under patterns"
+    narrower = [*channel.patterns.values(), *channel.items.values()]
+    claims = channel.policy.last_units or any(rule.last_units for rule in narrower)
+    if claims and not (channel.enabled and channel.deliver):
+        yield f"{where}: last units go to nobody alone while nothing is delivered here"

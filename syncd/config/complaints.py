@@ -94,7 +94,7 @@ def _words_for(detail: ErrorDetails, path: Path, known: Iterable[str]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         hint = nearest(path[-1], known) if path else ""
-        if not hint and len(path) > 3 and path[2] in {"items", "locations"}:
+        if not hint and len(path) > 3 and path[2] in {"items", "locations", "patterns"}:
             hint = "; a name with a dot in it needs quotes"
         return _WORDS[kind] + hint
     if kind in _WORDS:

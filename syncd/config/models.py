@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -13,12 +12,12 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     PrivateAttr,
     SecretStr,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from syncd.config.policies import TABLE, Filled, ItemPolicySettings, PolicySettings, pattern_of
 from syncd.config.values import (
     Address,
     Dsn,
@@ -27,19 +26,14 @@ from syncd.config.values import (
     LastingDuration,
     Listen,
     Name,
-    Percent,
     Share,
     SizeBytes,
     Sku,
-    Units,
     complaint,
 )
 from syncd.stock.model import Edits, Truth
 
-ZeroRule = Literal["show_zero", "retire", "keep_last"]
 MatchRule = Literal["sku", "barcode", "handle"]
-
-_TABLE = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _public_url(value: str) -> str:
@@ -67,17 +61,8 @@ def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def _filled(value: str) -> str:
-    if not value.strip():
-        raise complaint("must not be empty")
-    return value
-
-
-Filled = Annotated[str, AfterValidator(_filled)]
-
-
 class DatabaseSettings(BaseModel):
-    model_config = _TABLE
+    model_config = TABLE
 
     dsn: Dsn | None = None
     """None: a private PostgreSQL runs under `state_dir`."""
@@ -86,7 +71,7 @@ class DatabaseSettings(BaseModel):
 class HttpSettings(BaseModel):
     """The public listener: webhooks only."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     listen: Listen = Address("127.0.0.1", 8080)
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
@@ -99,7 +84,7 @@ class HttpSettings(BaseModel):
 class OpsSettings(BaseModel):
     """The operator's listener: metrics, health, API, console."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     listen: Listen = Address("127.0.0.1", 9108)
     token: SecretStr | None = None
@@ -107,7 +92,7 @@ class OpsSettings(BaseModel):
 
 
 class SyncSettings(BaseModel):
-    model_config = _TABLE
+    model_config = TABLE
 
     sweep_every: LastingDuration = timedelta(minutes=15)
     sweep_overlap: Duration = timedelta(hours=1)
@@ -124,7 +109,7 @@ class SyncSettings(BaseModel):
 
 
 class WarehouseSettings(BaseModel):
-    model_config = _TABLE
+    model_config = TABLE
 
     source: Filled | None = None
     """A channel, or "channel/location", that seeds the counts and brings in new items."""
@@ -141,34 +126,8 @@ class WarehouseSettings(BaseModel):
         return self.source.partition("/")[2]
 
 
-class PolicySettings(BaseModel):
-    model_config = _TABLE
-
-    buffer: Units = 0
-    percent: Percent = 100
-    cap: Units | None = None
-    floor: Units = 0
-    zero: ZeroRule = "show_zero"
-    exclude: tuple[Filled, ...] = ()
-    """Sku patterns (`GIFT-*`) that are never delivered here; case counts."""
-
-
-class ItemPolicySettings(BaseModel):
-    """What one item does differently on a channel; what is left out follows the channel."""
-
-    model_config = _TABLE
-
-    buffer: Units | None = None
-    percent: Percent | None = None
-    cap: Units | None = None
-    floor: Units | None = None
-    zero: ZeroRule | None = None
-    exclude: Flag | None = None
-    """True: never delivered here. False: delivered although a pattern excludes it."""
-
-
 class ChannelSettings(BaseModel):
-    model_config = _TABLE
+    model_config = TABLE
 
     platform: Filled
     enabled: Flag = True
@@ -185,7 +144,10 @@ class ChannelSettings(BaseModel):
     locations: dict[Filled, Name] = {}
     """The platform's location id, or "*" for those not named, to a warehouse."""
     policy: PolicySettings = PolicySettings()
+    patterns: dict[Filled, ItemPolicySettings] = {}
+    """Skus that differ, by pattern; of several that match, the first one written holds."""
     items: dict[Sku, ItemPolicySettings] = {}
+    """Single items that differ; they beat the patterns, and both beat `policy`."""
     options: dict[str, Any] = {}
     """The platform's own settings, secrets resolved to SecretStr; its connector checks them."""
 
@@ -194,23 +156,22 @@ class ChannelSettings(BaseModel):
         return self.locations.get(location, self.locations.get("*"))
 
     def policy_for(self, sku: str) -> PolicySettings:
-        """The channel's policy bent by what `items` says of this sku."""
-        own = self.items.get(sku)
-        if own is None:
-            return self.policy
-        bent = own.model_dump(exclude_none=True, exclude={"exclude"})
-        return self.policy.model_copy(update=bent)
+        """The channel's policy bent by the pattern that a sku matches, and by what `items` says of it."""
+        pattern, own = pattern_of(sku, self.patterns), self.items.get(sku)
+        found = self.policy if pattern is None else self.patterns[pattern].over(self.policy)
+        return found if own is None else own.over(found)
 
     def excludes(self, sku: str) -> bool:
-        """True if this sku is never delivered here; the item's own word beats the patterns."""
-        own = self.items.get(sku)
+        """True if this sku is never delivered here; the narrowest rule that speaks of it decides."""
+        pattern, own = pattern_of(sku, self.patterns), self.items.get(sku)
         if own is not None and own.exclude is not None:
             return own.exclude
-        return any(fnmatchcase(sku, pattern) for pattern in self.policy.exclude)
+        wider = self.patterns[pattern].exclude if pattern is not None else None
+        return wider if wider is not None else pattern_of(sku, self.policy.exclude) is not None
 
 
 class LogSettings(BaseModel):
-    model_config = _TABLE
+    model_config = TABLE
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"

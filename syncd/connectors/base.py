@@ -70,6 +70,8 @@ class Capabilities:
     """One bad row fails the whole write."""
     sells_down: bool = True
     """A sale on this platform lowers its own count by itself."""
+    retires: bool = False
+    """A listing can be taken out of sale and brought back; else `zero = "retire"` is refused."""
     late_apply_s: float = 30.0
     """How long a write without an answer may still be applied."""
     key_lifetime_s: float = 0.0

@@ -13,7 +13,7 @@ from syncd.db.shelf import Shelf
 from syncd.fanout.booking import Booking
 from syncd.stock.decide import Rank, owed
 from syncd.stock.model import Truth
-from syncd.stock.policy import target
+from syncd.stock.policy import Zero
 from syncd.stock.rulebook import ChannelRules
 
 LevelKey = tuple[int, int]
@@ -43,11 +43,14 @@ async def owe_deliveries(
         if rules is None or reason:
             booking.skip(_skipped(row, reason or "channel_removed"))
             continue
-        wants = target(levels[key], rules.policy_of(row.sku))
-        if not rules.allows(wants, row.shown):
-            booking.skip(_skipped(row, "channel_off"))
+        wants = rules.target_of(row.sku, key[1], levels[key])
+        unknown = row.shown is None and rules.truth is Truth.LEVELS and not row.attempt_open
+        reason = rules.withholds(row.sku, wants, row.shown)
+        if reason and not (reason == Zero.KEEP_LAST and unknown):
+            if reason != Zero.KEEP_LAST or row.shown != wants:
+                booking.skip(_skipped(row, reason))
             continue
-        if row.shown is None and rules.truth is Truth.LEVELS and not row.attempt_open:
+        if unknown:
             unread.append(row.listing_id)
             booking.lanes.add(row.channel_id)
             continue

@@ -16,7 +16,6 @@ from syncd.db.outbox import Candidate, Wanted
 from syncd.db.pool import Connection
 from syncd.fanout import Booking
 from syncd.stock.decide import STALE_TIMES, Rank, is_raise, needs_orders_first, owed
-from syncd.stock.policy import target
 from syncd.stock.rulebook import ChannelRules
 
 READ_FIRST = timedelta(milliseconds=500)
@@ -133,12 +132,10 @@ def _sort_out(
 def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, want: Wanted) -> bool:
     """False where the operator's switches or rules take the listing out, which is journalled."""
     assert want.level is not None
-    wants = target(want.level, rules.policy_of(candidate.sku))
-    if rules.excludes(candidate.sku):
-        reason = "excluded"
-    elif not rules.allows(wants, candidate.shown):
-        reason = "channel_off"
-    else:
+    wants = rules.target_of(candidate.sku, candidate.warehouse_id, want.level)
+    excluded = rules.excludes(candidate.sku)
+    reason = "excluded" if excluded else rules.withholds(candidate.sku, wants, candidate.shown)
+    if not reason:
         return True
     booking.skip(
         Line(
@@ -152,7 +149,7 @@ def _pick(
     rules: ChannelRules, caps: Capabilities, candidate: Candidate, want: Wanted, level: int
 ) -> _Pick | None:
     """How a candidate is written; None: it shows its target already."""
-    wants = target(level, rules.policy_of(candidate.sku))
+    wants = rules.target_of(candidate.sku, candidate.warehouse_id, level)
     compared = caps.write is WriteKind.CAS
     must = owed(wants, candidate.shown, attempt_open=False)
     if must is None and (compared or not want.forced):

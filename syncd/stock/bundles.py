@@ -55,16 +55,16 @@ def _problems(bundle: Bundle, known: Mapping[str, Bundle]) -> Iterable[str]:
             yield f'contains the bundle "{part}": name what that one is made of instead'
 
 
-def makes(bundle: Bundle, available: Mapping[str, int]) -> Makes | None:
+def makes(bundle: Bundle, left: Mapping[str, int]) -> Makes | None:
     """How many can be put together from these units; None while a component is not counted.
 
     What is absent is not zero: nothing is known then, and nothing may be shown.
     """
     found: Makes | None = None
     for sku, units in sorted(bundle.components.items()):
-        if sku not in available:
+        if sku not in left:
             return None
-        here = available[sku] // units
+        here = left[sku] // units
         if found is None or here < found.units:
             found = Makes(here, sku)
     return found

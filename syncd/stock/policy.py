@@ -88,7 +88,7 @@ class Inputs:
     """Changes made on this very listing that are not settled yet; they pass every limit but 0."""
 
     @property
-    def available(self) -> int:
+    def left(self) -> int:
         """What there is to sell, before any rule of a listing."""
         if self.bundle_minimum is not None:
             return self.bundle_minimum
@@ -161,7 +161,7 @@ def _speed(value: int, given: Inputs, policy: Policy) -> Applied:
 def _last_units(value: int, given: Inputs, _: Policy) -> Applied:
     if not given.others_below:
         return None
-    if given.available >= given.others_below:
+    if given.left >= given.others_below:
         return value, f"from {given.others_below} on every channel shows them"
     return min(value, 0), f"fewer than {given.others_below} left: only {given.others} shows them"
 
@@ -177,7 +177,7 @@ def _own_edits(value: int, given: Inputs, _: Policy) -> Applied:
 
 
 def _floor(value: int, given: Inputs, policy: Policy) -> Applied:
-    ahead = policy.preorder and max(0, policy.preorder + min(given.available, 0))
+    ahead = policy.preorder and max(0, policy.preorder + min(given.left, 0))
     if policy.floor >= ahead:
         if value >= 0 and not policy.floor:
             return (value, "nothing left to sell ahead") if policy.preorder else None

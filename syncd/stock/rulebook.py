@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
-from syncd.stock.policy import Policy
+from syncd.stock.policy import Inputs, Policy, Zero, keeps, target, target_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,17 @@ class ChannelRules:
     locations: Mapping[str, int] = field(default_factory=dict)
     """Warehouse ids by location; "*" is the fallback."""
     policy: Policy = field(default_factory=Policy)
+    patterns: Mapping[str, Policy] = field(default_factory=dict)
+    """Whole policies by sku pattern; the first that matches holds."""
     items: Mapping[str, Policy] = field(default_factory=dict)
+    """Whole policies of single items; they beat the patterns, and both beat `policy`."""
     exclude: tuple[str, ...] = ()
+    pattern_excludes: Mapping[str, bool] = field(default_factory=dict)
+    """What patterns of `patterns` say of their exclusion; it beats `exclude`."""
     item_excludes: Mapping[str, bool] = field(default_factory=dict)
-    """What single items say of their exclusion; it beats the patterns."""
+    """What single items say of their exclusion; it beats all patterns."""
+    claimants: Mapping[int, tuple[ChannelRules, ...]] = field(default_factory=dict)
+    """By warehouse: the channels that may claim its last units, the first first."""
 
     def warehouse_of(self, location: str) -> int | None:
         """The warehouse a location feeds; None: unmapped, which is never "all" or "first"."""
@@ -44,14 +52,44 @@ class ChannelRules:
         return found if found is not None else self.locations.get("*")
 
     def policy_of(self, sku: str) -> Policy:
-        return self.items.get(sku, self.policy)
+        """The narrowest policy that holds for a sku: its own, its pattern's, the channel's."""
+        own = self.items.get(sku)
+        if own is not None:
+            return own
+        pattern = _first(sku, self.patterns)
+        return self.policy if pattern is None else self.patterns[pattern]
+
+    def target_of(self, sku: str, warehouse_id: int, level: int) -> int:
+        """What a listing of this sku should show of the level of its warehouse."""
+        policy = self.policy_of(sku)
+        if not self.claimants:
+            return target(level, policy)
+        return target_of(self.inputs_of(sku, warehouse_id, level), policy)
+
+    def inputs_of(self, sku: str, warehouse_id: int, level: int) -> Inputs:
+        """All that the target of a listing is made from besides its policy."""
+        for claimant in self.claimants.get(warehouse_id, ()):
+            below = claimant.policy_of(sku).last_units
+            if not below or claimant.excludes(sku):
+                continue
+            if claimant.id == self.id:
+                break
+            return Inputs(level, others_below=below, others=claimant.name)
+        return Inputs(level)
 
     def excludes(self, sku: str) -> bool:
         """True where this sku is never delivered here."""
         own = self.item_excludes.get(sku)
-        if own is not None:
-            return own
-        return any(fnmatchcase(sku, pattern) for pattern in self.exclude)
+        if own is None and self.pattern_excludes:
+            pattern = _first(sku, self.patterns)
+            own = self.pattern_excludes.get(pattern) if pattern is not None else None
+        return own if own is not None else _first(sku, self.exclude) is not None
+
+    def withholds(self, sku: str, wants: int, shown: int | None) -> str:
+        """Why this target is not written to a listing that is served; empty: it is."""
+        if not self.allows(wants, shown):
+            return "channel_off"
+        return Zero.KEEP_LAST if keeps(wants, self.policy_of(sku)) else ""
 
     def allows(self, target: int, shown: int | None) -> bool:
         """False where the operator switched off this direction of deliveries."""
@@ -60,6 +98,35 @@ class ChannelRules:
         if shown is None or target == shown:
             return True
         return self.deliver_raises if target > shown else self.deliver_lowers
+
+
+def _first(sku: str, patterns: Iterable[str]) -> str | None:
+    return next((pattern for pattern in patterns if fnmatchcase(sku, pattern)), None)
+
+
+def with_claimants(channels: Iterable[ChannelRules]) -> dict[int, ChannelRules]:
+    """Rules by channel id, each knowing who may claim the last units of its warehouses.
+
+    A channel that delivers nothing claims nothing: nobody would sell them.
+    """
+    by_id = {rules.id: rules for rules in channels}
+    found: defaultdict[int, list[ChannelRules]] = defaultdict(list)
+    for rules in by_id.values():
+        policies = (rules.policy, *rules.patterns.values(), *rules.items.values())
+        if rules.enabled and rules.deliver and any(p.last_units for p in policies):
+            for warehouse_id in sorted(set(rules.locations.values())):
+                found[warehouse_id].append(rules)
+    return {
+        rules.id: replace(
+            rules,
+            claimants={
+                warehouse_id: tuple(found[warehouse_id])
+                for warehouse_id in sorted(set(rules.locations.values()))
+                if warehouse_id in found
+            },
+        )
+        for rules in by_id.values()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -724,6 +724,7 @@ EXAMPLE_TREE: dict[str, Any] = {
             "match": ["sku"],
             "locations": {"81": "main", "*": "main"},
             "policy": {"buffer": 2, "exclude": ["A*"]},
+            "patterns": {"B*": {"last_units": 1}},
             "items": {"A": {"cap": 3}},
             "options": {"shop": "x", "access_token": {"file": "/none"}, "webhook_secret": ["s"]},
         }

@@ -73,7 +73,7 @@ def test_nothing_below_the_floor_and_nothing_above_the_cap(one: Inputs, policy: 
 def test_no_more_is_shown_than_there_is_but_for_what_may_be_sold_ahead(
     one: Inputs, policy: Policy
 ) -> None:
-    there = max(one.available, 0) + max(one.own_edits, 0)
+    there = max(one.left, 0) + max(one.own_edits, 0)
     assert target_of(one, policy) <= max(there, policy.floor, policy.preorder)
 
 
