@@ -85,7 +85,7 @@ class Inputs:
     others: str = ""
     """That channel."""
     own_edits: int = 0
-    """Changes made on this very listing that are not settled yet; they pass every limit but 0."""
+    """Changes made on this very listing that are not settled yet; they are added after every limit, and 0 stays one."""
 
     @property
     def left(self) -> int:
@@ -170,12 +170,6 @@ def _cap(value: int, _: Inputs, policy: Policy) -> Applied:
     return (min(value, policy.cap), f"at most {policy.cap}") if policy.cap is not None else None
 
 
-def _own_edits(value: int, given: Inputs, _: Policy) -> Applied:
-    if not given.own_edits:
-        return None
-    return max(value, 0) + given.own_edits, "changed on this listing, not settled yet"
-
-
 def _floor(value: int, given: Inputs, policy: Policy) -> Applied:
     ahead = policy.preorder and max(0, policy.preorder + min(given.left, 0))
     if policy.floor >= ahead:
@@ -183,6 +177,12 @@ def _floor(value: int, given: Inputs, policy: Policy) -> Applied:
             return (value, "nothing left to sell ahead") if policy.preorder else None
         return max(value, policy.floor), f"never less than {policy.floor}"
     return max(value, ahead), f"{ahead} more may be sold ahead"
+
+
+def _own_edits(value: int, given: Inputs, _: Policy) -> Applied:
+    if not given.own_edits:
+        return None
+    return max(0, value + given.own_edits), "changed on this listing, not settled yet"
 
 
 RULES: tuple[tuple[str, Callable[[int, Inputs, Policy], Applied]], ...] = (
@@ -195,8 +195,8 @@ RULES: tuple[tuple[str, Callable[[int, Inputs, Policy], Applied]], ...] = (
     ("speed", _speed),
     ("last_units", _last_units),
     ("cap", _cap),
-    ("own_edits", _own_edits),
     ("floor", _floor),
+    ("own_edits", _own_edits),
 )
 """Every rule in the order it is applied."""
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncd.stock.edits import OpenAmounts, own_target
 from syncd.stock.policy import (
     Allocation,
     Inputs,
@@ -62,19 +63,19 @@ def test_more_in_stock_never_shows_less(one: Inputs, other: int, policy: Policy)
 @given(inputs, policies)
 def test_nothing_below_the_floor_and_nothing_above_the_cap(one: Inputs, policy: Policy) -> None:
     shown = target_of(one, policy)
-    assert shown >= policy.floor >= 0
+    # what a person typed on this very listing stands until it is settled
+    assert shown >= max(policy.floor + min(one.own_edits, 0), 0)
     if policy.cap is not None:
-        # what a person typed on this very listing stands until it is settled
-        limit = policy.cap + max(one.own_edits, 0)
-        assert shown <= max(limit, policy.floor, policy.preorder)
+        limit = max(policy.cap, policy.floor, policy.preorder)
+        assert shown <= limit + max(one.own_edits, 0)
 
 
 @given(inputs, policies)
 def test_no_more_is_shown_than_there_is_but_for_what_may_be_sold_ahead(
     one: Inputs, policy: Policy
 ) -> None:
-    there = max(one.left, 0) + max(one.own_edits, 0)
-    assert target_of(one, policy) <= max(there, policy.floor, policy.preorder)
+    there = max(one.left, policy.floor, policy.preorder)
+    assert target_of(one, policy) <= there + max(one.own_edits, 0)
 
 
 @given(LEVEL, st.integers(1, 1000))
@@ -120,6 +121,12 @@ def test_only_what_is_ruled_is_stored() -> None:
         recomputed({"level": 5, "policy": {"unheard_of": 1}})
 
 
+@given(inputs, policies)
+def test_open_edits_are_added_as_their_own_rule_says(one: Inputs, policy: Policy) -> None:
+    ruled = target_of(replace(one, own_edits=0), policy)
+    assert target_of(one, policy) == own_target(ruled, OpenAmounts(one.own_edits, 0))
+
+
 def test_rules_are_applied_in_their_fixed_order() -> None:
     policy = Policy(
         percent=50, buffer=3, cap=9, floor=2, speed_hours=12, zero=Zero.KEEP_LAST, preorder=1
@@ -144,8 +151,8 @@ def test_rules_are_applied_in_their_fixed_order() -> None:
         ("speed", 17, 14),
         ("last_units", 14, 14),
         ("cap", 14, 9),
+        ("floor", 9, 9),
         ("own_edits", 9, 1),
-        ("floor", 1, 2),
     ]
 
 
