@@ -115,28 +115,20 @@ def heard(
     Every stretch it can touch is judged again, settled or not; a person's answer too. Only what was
     settled books: the others do when they settle.
     """
-    whole, absorbed = _merged(sorted(stretches, key=lambda one: one.t0), news, margins)
-    changes = []
-    for stretch in whole:
-        if stretch in stretches and not touches(stretch, news, margins):
-            continue
-        again = judged(stretch, steps, margins)
-        changes.append(_concluded(again, edits) if again.settled else Change(again, 0))
-    return Heard(tuple(changes), absorbed)
-
-
-def _merged(
-    stretches: list[Stretch], news: OrderStep, margins: Margins
-) -> tuple[list[Stretch], tuple[datetime, ...]]:
-    whole: list[Stretch] = []
-    absorbed = []
-    for stretch in stretches:
-        if whole and merges(whole[-1], stretch, news, margins):
-            whole[-1] = merge(whole[-1], stretch)
+    changes, absorbed = [], []
+    last: Stretch | None = None
+    merged = False
+    ordered = sorted(stretches, key=lambda one: one.t0)
+    for stretch in (*ordered, None):
+        if last is not None and stretch is not None and merges(last, stretch, news, margins):
+            last, merged = merge(last, stretch), True
             absorbed.append(stretch.t0)
-        else:
-            whole.append(stretch)
-    return whole, tuple(absorbed)
+            continue
+        if last is not None and (merged or touches(last, news, margins)):
+            again = judged(last, steps, margins)
+            changes.append(_concluded(again, edits) if again.settled else Change(again, 0))
+        last, merged = stretch, False
+    return Heard(tuple(changes), tuple(absorbed))
 
 
 def _concluded(stretch: Stretch, edits: Edits) -> Change:

@@ -138,13 +138,14 @@ def from_silence(
 def ended(stretch: Stretch, before: Seen) -> Stretch:
     """The stretch as the reading before an own write ends it, answered or not.
 
-    A write that was certainly not applied ends nothing: its reading is `observed`.
+    `before` may have been observed already. A write that was certainly not applied ends nothing.
     Raises ValueError while an earlier write may still land: nothing may be written then.
     """
     before = _not_before(stretch, before)
     if stretch.end_kind is not End.OPEN or _within_wait(stretch, before.at):
         raise ValueError(f"listing {stretch.listing}: no write may end the stretch of {stretch.t0}")
-    return replace(stretch, b=before.at, vb=before.value, end_kind=End.WRITE)
+    watch = stretch.watch[:-1] if stretch.watch[-1:] == (before,) else stretch.watch
+    return replace(stretch, watch=watch, b=before.at, vb=before.value, end_kind=End.WRITE)
 
 
 def observed(stretch: Stretch, seen: Seen, margins: Margins) -> Stretch:
