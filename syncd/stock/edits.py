@@ -7,7 +7,8 @@ an edit that equals our unanswered write looks like it; a step within the clock 
 beside an edit may count on either side; edits may cancel between two readings; a write may land
 after LATE, or twice; an order may never become visible.
 
-What a caller does, in the transaction that stores it, per listing and one thing at a time:
+What a caller does, in the transaction that stores it, per listing and one thing at a time (every
+time, `now` too, by the platform's clock):
 
 - First reading of a listing: `from_reading`. Any other reading: `observed`, then `judged`.
 - Before every write (adopt, alert): read; if that surprises (`proposal != booked`), fetch orders and
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from syncd.stock.histories import verdict
 from syncd.stock.model import Edits
@@ -134,17 +135,15 @@ def heard(
 def _concluded(stretch: Stretch, edits: Edits) -> Change:
     """The difference between what a judged stretch should have booked and what it has.
 
-    What was adopted or asked under an earlier setting is still revised as adopted: else the order
-    that explains it would count twice.
+    What was adopted under an earlier setting is still revised as adopted: else the order that
+    explains it would count twice. What was asked stays asked until it is nothing.
     """
     settled = replace(stretch, settled=True)
-    adopts = edits is Edits.ADOPT or stretch.booked != 0
-    if edits is Edits.OVERWRITE and stretch.in_suspense:
-        adopts = True
-    if adopts:
+    if edits is Edits.ADOPT or stretch.booked != 0:
         clear = len(stretch.candidates) == 1
         return _book(settled, stretch.candidates[0] if clear else 0, asks=not clear)
-    return _book(settled, 0, asks=edits is Edits.ALERT and stretch.candidates != (0,))
+    asks = edits is Edits.ALERT or stretch.in_suspense
+    return _book(settled, 0, asks=asks and stretch.candidates != (0,))
 
 
 def answer(stretch: Stretch, amount: int) -> Change:
@@ -165,7 +164,7 @@ def _book(stretch: Stretch, amount: int, *, asks: bool) -> Change:
 
 def cause(channel: str, stretch: Stretch) -> str:
     """The text that lets a revision of a stretch be booked at most once."""
-    began = stretch.t0.isoformat()
+    began = stretch.t0.astimezone(UTC).isoformat()
     return f"{channel}:stretch:{stretch.listing}:{began}:r{stretch.revision}"
 
 

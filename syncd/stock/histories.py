@@ -22,6 +22,9 @@ from syncd.stock.stretches import End, Margins, OrderStep, Seen, Start, Stretch
 LIMIT = 20_000
 """Steps of reasoning about one stretch; beyond them its bounds are put to a person."""
 
+CUTS = 1_000
+"""Cuts at one moment; beyond them the same."""
+
 MICROSECOND = timedelta(microseconds=1)
 FOREVER = 10**18
 """Microseconds: before and after everything."""
@@ -142,7 +145,7 @@ class _Line:
         found: list[_Cut] = []
         for tie in range(first, last):
             found.extend(self._parts(tie))
-            if len(found) > LIMIT:
+            if len(found) > CUTS:
                 raise _TooManyError
         found.append(_Cut(last, (), self.before[last]))
         return found
@@ -152,7 +155,7 @@ class _Line:
         ways = 1
         for _, count in sizes:
             ways *= count + 1
-        if ways > LIMIT:
+        if ways > CUTS:
             raise _TooManyError
         for part in product(*(range(count + 1) for _, count in sizes)):
             taken = sum(part)
@@ -266,23 +269,34 @@ class _Search:
         """From every cut at one reading to every cut at the next."""
         line = self._line
         reached: _Front = {}
-        hi = min(after.at, line.late_until)
-        landings = line.cuts(before.at, hi) if line.may_land(before) else []
-        for (start, landed), sums in front.items():
-            for stop in cuts:
-                if not stop.comes_after(start):
-                    continue
-                x = after.value - before.value + stop.units - start.units
-                moved = line.moved(start, stop, before.at, after.at)
-                self._reach(reached, (stop, landed), sums, x, moved)
-                for cut in () if landed else landings:
-                    # What lies before the landing in this interval, the write erased.
-                    if cut.comes_after(start) and stop.comes_after(cut):
-                        x = after.value - line.va + stop.units - cut.units
-                        moved = line.moved(start, cut, before.at, hi)
-                        moved += line.moved(cut, stop, before.at, after.at)
-                        self._reach(reached, (stop, True), sums, x, moved)
+        self._walk(reached, front, cuts, after.value - before.value, before.at, after.at)
+        if line.may_land(before):
+            landed = self._landed(front, before.at, min(after.at, line.late_until))
+            self._walk(reached, landed, cuts, after.value - line.va, before.at, after.at)
         return reached
+
+    def _walk(
+        self, reached: _Front, front: _Front, cuts: list[_Cut], rise: int, lo: int, hi: int
+    ) -> None:
+        for (start, landed), sums in front.items():
+            self._spend(len(cuts))
+            for stop in cuts:
+                if stop.comes_after(start):
+                    x = rise + stop.units - start.units
+                    moved = self._line.moved(start, stop, lo, hi)
+                    self._reach(reached, (stop, landed), sums, x, moved)
+
+    def _landed(self, front: _Front, lo: int, hi: int) -> _Front:
+        """The write landed from `lo` to `hi`: what lies between the reading and it, it erased."""
+        erased: _Front = {}
+        cuts = self._line.cuts(lo, hi)
+        for (start, landed), sums in front.items():
+            self._spend(len(cuts))
+            for cut in () if landed else cuts:
+                if cut.comes_after(start):
+                    moved = self._line.moved(start, cut, lo, hi)
+                    self._reach(erased, (cut, True), sums, 0, moved)
+        return erased
 
     def _start(self) -> _Front:
         line = self._line
@@ -298,12 +312,15 @@ class _Search:
     def _reach(
         self, reached: _Front, place: tuple[_Cut, bool], sums: _Sums, x: int, moved: int
     ) -> None:
-        self._left -= len(sums)
-        if self._left < 0:
-            raise _TooManyError
+        self._spend(len(sums))
         here = reached.setdefault(place, {})
         for amount, score in sums.items():
             _keep(here, amount + x, score.worse_by(x, moved))
+
+    def _spend(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise _TooManyError
 
     def _finish(self, front: _Front, end: int) -> _Sums:
         line = self._line

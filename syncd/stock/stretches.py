@@ -153,7 +153,10 @@ def observed(stretch: Stretch, seen: Seen, margins: Margins) -> Stretch:
 
     While a write may land every reading is kept. After that one a minute is, so that some reading
     grows older than SETTLE on a listing that is read all the time; the newest is always there.
+    Raises ValueError where it has ended: the reading belongs to another.
     """
+    if stretch.end_kind is not End.OPEN:
+        raise ValueError(f"listing {stretch.listing}: the stretch of {stretch.t0} has ended")
     seen = _not_before(stretch, seen)
     wait = [one for one in stretch.watch if _within_wait(stretch, one.at)]
     after = list(stretch.watch[len(wait) :])
@@ -217,7 +220,8 @@ def split(stretch: Stretch, seen: Seen) -> tuple[Stretch, Stretch]:
     """Both halves of an open stretch, split at one of its readings; they must be judged anew.
 
     What was booked stays with the first half, and both count revisions on from the whole's: a name
-    and a revision never come twice, however often a stretch is split and merged.
+    and a revision never come twice, however often a stretch is split and merged. Raises ValueError
+    where it holds no such reading.
     """
     place = stretch.watch.index(seen)
     left = replace(

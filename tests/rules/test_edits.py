@@ -15,6 +15,7 @@ from syncd.stock.edits import (
     Change,
     OpenAmounts,
     answer,
+    cause,
     heard,
     judged,
     open_amounts,
@@ -421,6 +422,33 @@ def test_what_was_adopted_is_revised_whatever_the_setting_is_now() -> None:
     for edits in Edits:
         (change,) = heard([stretch], [late], late, edits, MARGINS).changes
         assert (change.book, change.stretch.booked) == (3, 0)
+
+
+def test_what_was_only_asked_is_not_booked_by_overwriting() -> None:
+    # 5 asked under alert; 2 sold @ 30 turn up under overwrite: 7, still asked; 7 put back: nothing.
+    stretch = settled(answered((60, 13)), edits=Edits.ALERT).stretch
+    first, second = sold(30, 2), sold(40, -7)
+    (change,) = heard([stretch], [first], first, Edits.OVERWRITE, MARGINS).changes
+    assert (change.book, change.stretch.candidates, change.stretch.in_suspense) == (0, (7,), True)
+    stretch = change.stretch
+    (change,) = heard([stretch], [first, second], second, Edits.OVERWRITE, MARGINS).changes
+    assert (change.book, change.stretch.candidates, change.stretch.in_suspense) == (0, (0,), False)
+
+
+def test_what_a_caller_may_not_do() -> None:
+    with pytest.raises(ValueError, match="no write"):
+        ended(silent((10, 7)), Seen(at(20), 7))
+    with pytest.raises(ValueError, match="no write"):
+        ended(answered((60, 8)), Seen(at(70), 8))
+    with pytest.raises(ValueError, match="has ended"):
+        read(answered((60, 8)), (70, 8))
+    with pytest.raises(ValueError, match="nothing is asked"):
+        answer(settled(answered((60, 13))).stretch, 5)
+
+
+def test_a_movement_has_a_name_of_its_own() -> None:
+    stretch = settled(answered((60, 13))).stretch
+    assert cause("uk", stretch) == "uk:stretch:7:2026-11-23T12:00:00+00:00:r1"
 
 
 # --- the open amount -----------------------------------------------------------------------------

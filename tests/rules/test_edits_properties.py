@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from syncd.stock.edits import cause, heard, judged, open_amounts, settle
-from syncd.stock.histories import Verdict, verdict
+from syncd.stock.histories import Verdict, _Line, verdict
 from syncd.stock.model import Edits
 from syncd.stock.stretches import (
     End,
@@ -197,6 +197,16 @@ def test_the_proposal_is_a_candidate(stretch: Stretch, steps: tuple[OrderStep, .
     found = verdict(stretch, steps, MARGINS)
     assert found.proposal in found.candidates
     assert list(found.candidates) == sorted(set(found.candidates))
+
+
+@given(stretches(), STEPS)
+def test_bounds_hold_every_candidate(stretch: Stretch, steps: tuple[OrderStep, ...]) -> None:
+    assert stretch.end is not None
+    bounds = _Line(stretch, stretch.end, steps, MARGINS).bounds()
+    found = verdict(stretch, steps, MARGINS).candidates
+    assert bounds.candidates[0] <= found[0]
+    assert found[-1] <= bounds.candidates[-1]
+    assert bounds.proposal in bounds.candidates
 
 
 @given(stretches(), STEPS, VALUES, st.integers(1, 55))
