@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, permutations, product
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from syncd.stock.edits import cause, heard, judged, open_amounts, settle
@@ -28,6 +28,7 @@ from syncd.stock.stretches import (
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 MARGINS = Margins()
+UNHURRIED = settings(deadline=None)
 LONG_AFTER = NOON + timedelta(hours=3)
 
 
@@ -177,6 +178,7 @@ def stretches(draw: st.DrawFn) -> Stretch:
 # --- what holds ----------------------------------------------------------------------------------
 
 
+@UNHURRIED
 @given(stretches(), STEPS)
 def test_no_history_is_forgotten_and_none_invented(
     stretch: Stretch, steps: tuple[OrderStep, ...]
@@ -184,6 +186,7 @@ def test_no_history_is_forgotten_and_none_invented(
     assert verdict(stretch, steps, MARGINS) == written_out(stretch, steps)
 
 
+@UNHURRIED
 @given(stretches(), st.lists(UNITS, min_size=2, max_size=4), SECONDS)
 def test_of_steps_in_one_instant_any_may_come_first(
     stretch: Stretch, units: list[int], seconds: float
@@ -192,6 +195,7 @@ def test_of_steps_in_one_instant_any_may_come_first(
     assert len({verdict(stretch, steps, MARGINS) for steps in orders}) == 1
 
 
+@UNHURRIED
 @given(stretches(), STEPS)
 def test_the_proposal_is_a_candidate(stretch: Stretch, steps: tuple[OrderStep, ...]) -> None:
     found = verdict(stretch, steps, MARGINS)
@@ -199,6 +203,7 @@ def test_the_proposal_is_a_candidate(stretch: Stretch, steps: tuple[OrderStep, .
     assert list(found.candidates) == sorted(set(found.candidates))
 
 
+@UNHURRIED
 @given(stretches(), STEPS)
 def test_bounds_hold_every_candidate(stretch: Stretch, steps: tuple[OrderStep, ...]) -> None:
     assert stretch.end is not None
@@ -209,6 +214,7 @@ def test_bounds_hold_every_candidate(stretch: Stretch, steps: tuple[OrderStep, .
     assert bounds.proposal in bounds.candidates
 
 
+@UNHURRIED
 @given(stretches(), STEPS, VALUES, st.integers(1, 55))
 def test_a_split_adds_up_and_is_undone_by_merging(
     stretch: Stretch, steps: tuple[OrderStep, ...], value: int, when: int
@@ -236,6 +242,7 @@ def test_a_split_adds_up_and_is_undone_by_merging(
     assert left.booked + right.booked == whole.booked
 
 
+@UNHURRIED
 @given(
     st.lists(st.tuples(st.integers(1, 200), st.integers(1, 3)), max_size=6),
     st.lists(st.integers(1, 200), min_size=1, max_size=5, unique=True),
@@ -256,6 +263,7 @@ def test_without_edits_and_with_exact_times_nothing_is_suspected(
     assert verdict(made, steps, MARGINS) == Verdict((0,), 0)
 
 
+@UNHURRIED
 @given(stretches(), STEPS, st.sampled_from(Edits))
 def test_what_is_booked_does_not_depend_on_when_orders_are_heard(
     stretch: Stretch, steps: tuple[OrderStep, ...], edits: Edits
@@ -282,6 +290,7 @@ def test_what_is_booked_does_not_depend_on_when_orders_are_heard(
     assert last.candidates == at_once.candidates
 
 
+@UNHURRIED
 @given(st.lists(stretches(), max_size=3), STEPS, st.sampled_from(Edits))
 def test_a_suspected_rise_raises_nobody_else(
     several: list[Stretch], steps: tuple[OrderStep, ...], edits: Edits
@@ -292,6 +301,7 @@ def test_a_suspected_rise_raises_nobody_else(
     assert amounts.others == (0 if edits is Edits.OVERWRITE else sum(falls))
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(st.integers(0, 400), VALUES), min_size=1, max_size=30))
 def test_the_newest_reading_is_always_kept(readings: list[tuple[int, int]]) -> None:
     stretch = Stretch(7, Start.READING, NOON, 5)
