@@ -1,7 +1,7 @@
 """A channel's share of its platform's rate limit: who may call now, in which order, at what cost.
 
 A token bucket with a cap on concurrent calls. It never lets through more than the platform's own
-bucket holds, keeps FIFO inside a priority, and lets nobody starve.
+bucket holds, keeps FIFO inside a priority, and lets nobody starve, nor one dear call hold up many.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
-from math import isfinite
+from math import inf, isfinite
 
 from aiolimiter import AsyncLimiter
 
@@ -34,6 +35,18 @@ class Priority(IntEnum):
     URGENT = 0
     NORMAL = 1
     BULK = 2
+
+
+@dataclass(slots=True, order=True)
+class _Waiter:
+    """Someone in the queue; `saves_since`: when it was first in turn and a more urgent one passed."""
+
+    rank: float
+    arrival: int
+    cost: float
+    priority: Priority
+    turn: asyncio.Future[Ticket]
+    saves_since: float = inf
 
 
 class Ticket:
@@ -79,7 +92,7 @@ class Budget:
     `workers` caps the calls under way; failures halve the cap, runs of good answers restore it.
     `pace` spaces calls where a host asks for calls per second. `wait_seconds` hears of every wait.
     A priority's waiter is passed by a more urgent one only if that one came less than `ageing_s`
-    per step later.
+    per step later, or while the waiter saves for a dear call: half of the refill is put by for it.
     """
 
     def __init__(
@@ -115,7 +128,7 @@ class Budget:
         self._limit = workers
         self._good = 0
         self._halved_at = -_HALVING_GAP_S + self._stamp
-        self._queue: list[tuple[float, int, float, asyncio.Future[Ticket]]] = []
+        self._queue: list[_Waiter] = []
         self._arrivals = count()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -152,7 +165,7 @@ class Budget:
         started = self.clock()
         turn: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         rank = started + priority * self._ageing_s
-        heappush(self._queue, (rank, next(self._arrivals), max(cost, 0.0), turn))
+        heappush(self._queue, _Waiter(rank, next(self._arrivals), max(cost, 0.0), priority, turn))
         self._pump()
         try:
             async with asyncio.timeout(deadline_s):
@@ -210,9 +223,9 @@ class Budget:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for *_, turn in self._queue:
-            if not turn.done():
-                turn.set_exception(RetryLater("the channel is closing"))
+        for waiter in self._queue:
+            if not waiter.turn.done():
+                waiter.turn.set_exception(RetryLater("the channel is closing"))
         self._queue.clear()
 
     @property
@@ -232,29 +245,59 @@ class Budget:
         self._level = min(self._level + grown, self._usable - self._in_flight)
 
     def _pump(self) -> None:
-        """Let through whoever may go, first come first, then set the timer for the next."""
+        """Let through whoever may go, in turn, then set the timer for the next."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._refill()
         while self._queue and not self._closed:
-            _, _, cost, turn = self._queue[0]
-            if turn.done():
+            first = self._queue[0]
+            if first.turn.done():
                 heappop(self._queue)
                 continue
-            cost = min(cost, self.capacity)
+            cost = min(first.cost, self.capacity)
             if self._running >= self._limit or self._needs_quiet(cost):
                 return  # a settlement calls again
             wait_s = self._wait_s(cost)
-            if wait_s > 0:
-                delay_s = max(wait_s, _SHORTEST_TIMER_S)
-                self._timer = turn.get_loop().call_later(delay_s, self._pump)
-                return
-            heappop(self._queue)
-            self._level -= cost
-            self._in_flight += cost
-            self._running += 1
-            turn.set_result(Ticket(self, cost))
+            if wait_s <= 0:
+                heappop(self._queue)
+                self._let_through(first)
+                continue
+            passing, passing_s = self._passing(first)
+            if passing is not None and passing_s <= 0:
+                self._queue.remove(passing)
+                heapify(self._queue)
+                self._let_through(passing)
+                continue
+            delay_s = max(min(wait_s, passing_s), _SHORTEST_TIMER_S)
+            self._timer = first.turn.get_loop().call_later(delay_s, self._pump)
+            return
+
+    def _let_through(self, waiter: _Waiter) -> None:
+        cost = min(waiter.cost, self.capacity)
+        self._level -= cost
+        self._in_flight += cost
+        self._running += 1
+        waiter.turn.set_result(Ticket(self, cost))
+
+    def _passing(self, first: _Waiter) -> tuple[_Waiter | None, float]:
+        """Who is next of those more urgent than the first in turn, and seconds until it may pass.
+
+        It may spend what is above the savings of the first: its cost at most, put by from half of
+        the refill.
+        """
+        urgent = [w for w in self._queue if w.priority < first.priority and not w.turn.done()]
+        if not urgent:
+            return None, inf
+        first.saves_since = min(first.saves_since, self._stamp)
+        saved = (self._stamp - first.saves_since) * self._refill_rate / 2
+        passing = min(urgent)
+        cost = min(passing.cost, self.capacity)
+        if self._needs_quiet(cost):
+            return passing, inf
+        short = min(cost, self._usable) + min(saved, first.cost) - self._level
+        pause_s = self._paused_until - self._stamp
+        return passing, max(pause_s, 2 * short / self._refill_rate if short > _EPSILON else 0.0)
 
     def _needs_quiet(self, cost: float) -> bool:
         """Calls under way hold so much of the bucket that no waiting would make room."""

@@ -235,6 +235,58 @@ def test_bulk_is_served_although_urgent_calls_never_end() -> None:
     assert 20 <= run(work()) <= 25
 
 
+@pytest.mark.parametrize("level", [Priority.NORMAL, Priority.BULK])
+def test_an_expensive_call_that_grew_old_does_not_hold_up_urgent_ones(level: Priority) -> None:
+    async def work() -> tuple[float, float]:
+        budget = Budget(2000, 100, share=1, workers=4, clock=clock)
+        (await acquired(budget, 2000)).settle()
+        waits: list[float] = []
+
+        async def urgent() -> None:
+            started = clock()
+            (await acquired(budget, 4.5, Priority.URGENT)).settle()
+            waits.append(clock() - started)
+
+        async def shop() -> None:
+            while True:
+                calls.append(asyncio.ensure_future(urgent()))
+                await asyncio.sleep(0.1)
+
+        calls: list[asyncio.Future[None]] = []
+        shopping = asyncio.ensure_future(shop())
+        started = clock()
+        (await acquired(budget, 1500, level)).settle()
+        waited = clock() - started
+        shopping.cancel()
+        await asyncio.gather(shopping, *calls, return_exceptions=True)
+        return max(waits), waited
+
+    longest, waited = run(work())
+    assert longest < 0.2
+    assert waited <= level * 10 + 30
+
+
+def test_an_expensive_call_that_grew_old_saves_half_of_the_refill() -> None:
+    async def work() -> float:
+        budget = Budget(100, 10, share=1, workers=4, clock=clock)
+
+        async def urgent() -> None:
+            while True:
+                (await acquired(budget, 1, Priority.URGENT)).settle()
+
+        rivals = [asyncio.ensure_future(urgent()) for _ in range(8)]
+        await asyncio.sleep(30)
+        started = clock()
+        (await acquired(budget, 80, Priority.BULK)).settle()
+        waited = clock() - started
+        for rival in rivals:
+            rival.cancel()
+        await asyncio.gather(*rivals, return_exceptions=True)
+        return waited
+
+    assert 35 <= run(work()) <= 37
+
+
 def test_heaviest_call_waits_no_longer_than_a_full_bucket_takes() -> None:
     async def work() -> float:
         budget = Budget(100, 10, workers=2, clock=clock)
