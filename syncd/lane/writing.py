@@ -96,7 +96,6 @@ class Writing:
         if not rows:
             return False
         self.busy.add(rows[0].attempt_id)
-        chosen()
         life_s = self._channel.connector.capabilities.key_lifetime_s
         try:
             if not self._keyed:
@@ -104,10 +103,12 @@ class Writing:
                     # stored by a daemon that ended before it could tell: perhaps sent
                     await self._unclear(rows, "the daemon ended during this write")
                 else:
+                    # read one after the other: several at once would fill the lane for many calls
                     await self._settle_by_reading(rows, spent=False)
             elif now - rows[0].created_at > timedelta(seconds=life_s):
                 await self._settle_by_reading(rows, spent=True)
             else:
+                chosen()
                 await self._send(rows, resumed=True)
         except Refused as error:
             # its listings cannot be read: it stays open, and is not asked for in a spin

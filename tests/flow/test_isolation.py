@@ -12,7 +12,7 @@ import pytest
 from syncd.connectors.breaker import Breaker, State
 from syncd.errors import ChannelClosed, Refused, RetryLater
 from syncd.lane import Lane
-from tests.flow.town import Town
+from tests.flow.town import LEVELS, ONE_BY_ONE, Town
 
 SICK: dict[str, dict[str, Any]] = {
     "down": {"down": True},
@@ -225,3 +225,42 @@ async def test_a_fetch_that_is_refused_is_not_repeated_in_a_spin(
     town.clock.forward(31)
     await town.settle()
     assert town.stores["woo"].shelf("MUG") == 60
+
+
+async def test_unanswered_writes_that_are_read_one_by_one_keep_no_other_waiting(plan: Town) -> None:
+    """Each takes a call a row from a small budget: what is owed meanwhile queues beside them."""
+    uk, sw = plan.store("uk", LEVELS), plan.store("sw", ONE_BY_ONE)
+    for store in (uk, sw):
+        for sku in ("MUG", "TEE", "CAP", "HAT"):
+            store.add(sku, 50)
+    await plan.open()
+    await plan.seed()
+    plan.clock.forward(60)
+    lane, channel = plan.lanes["sw"], plan.channel("sw")
+    sw.faults.lose_answer = 1.0
+    for sku in ("MUG", "TEE", "CAP"):
+        await uk.sell({sku: 1})
+        await plan.book()
+        with pytest.raises(RetryLater):
+            await lane.writing.write_owed(lambda: None)
+    sw.faults.lose_answer = 0.0
+    plan.clock.forward(60)
+    channel.http.budget.throttled(3600)  # every job waits for it
+    channel.breaker.ok()
+    try:
+        await rounds(lane)
+        await uk.sell({"HAT": 1})
+        await plan.book()
+        await rounds(lane)
+        waiting = [job.get_name() for job in lane._jobs]
+    finally:
+        for job in lane._jobs:
+            job.cancel()
+        await asyncio.gather(*lane._jobs, return_exceptions=True)
+    assert "sw.writes" in waiting
+
+
+async def rounds(lane: Lane) -> None:
+    """As many rounds as its jobs need to choose their work."""
+    for _ in range(300):
+        await lane.round()
