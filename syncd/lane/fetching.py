@@ -12,7 +12,7 @@ from syncd.corridor.speaking import speak
 from syncd.db import bookmark
 from syncd.errors import Refused, RetryLater
 from syncd.stock.facts import told
-from syncd.stock.model import OrderNews, OrderUnreadable
+from syncd.stock.model import OrderNews, OrderUnreadable, Truth
 
 ORDERS_AT_ONCE = 50
 
@@ -54,6 +54,12 @@ class Fetching:
         # a claim that waits for the fetch under way wants no second one; it asks again after it
         self._wanted = value and not self._fetching
 
+    @property
+    def _urgency(self) -> Priority:
+        """Where levels are the truth an order only explains: it keeps no reading waiting."""
+        levels = self._channel.rules.truth is Truth.LEVELS
+        return Priority.BULK if levels else Priority.NORMAL
+
     async def fetch_wished(self, chosen: Callable[[], None]) -> bool:
         """Fetch and book the single orders that are wished for; gives whether there were any."""
         async with self._core.db.statement("due_orders") as conn:
@@ -64,7 +70,7 @@ class Fetching:
             self._asked_for_all = max(wish for _, wish in due)
             return await self.fetch_changed(chosen)
         due = due[: self._at_once]
-        with priority(Priority.NORMAL):
+        with priority(self._urgency):
             try:
                 news = await self._orders([order for order, _ in due])
             except RetryLater as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from syncd.connectors.budget import Priority, Ticket
 from syncd.db import bookmark
 from syncd.lane.fetching import CALLS_AT_ONCE
 from tests.flow.town import LEVELS, ONE_BY_ONE, Town
@@ -93,3 +94,20 @@ async def test_a_few_single_orders_are_fetched_one_by_one(shops: Town) -> None:
     await shops.lanes["sw"].fetching.fetch_wished(lambda: None)
     assert shops.stores["sw"].counters.calls == calls + CALLS_AT_ONCE
     assert await wished(shops) == []
+
+
+@pytest.mark.parametrize(("where", "level"), [("uk", Priority.BULK), ("sw", Priority.NORMAL)])
+async def test_orders_that_only_explain_levels_keep_no_reading_waiting(
+    shops: Town, where: str, level: Priority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = shops.channel(where).http.budget
+    acquire, asked = budget.acquire, list[Priority]()
+
+    async def acquiring(cost: float, priority: Priority, deadline_s: float | None = None) -> Ticket:
+        asked.append(priority)
+        return await acquire(cost, priority, deadline_s)
+
+    monkeypatch.setattr(budget, "acquire", acquiring)
+    await wish(shops, where, [await shops.stores[where].sell({"MUG": 1})])
+    await shops.lanes[where].fetching.fetch_wished(lambda: None)
+    assert asked == [level]
