@@ -242,6 +242,20 @@ async def levels(conn: Connection, keys: Sequence[tuple[int, int]]) -> list[Leve
     return [LevelNow(*row) for row in rows]
 
 
+COUNTING = "select pg_advisory_xact_lock(7310, 2)"
+UNCOUNTED = "select pg_advisory_xact_lock_shared(7310, 2)"
+
+
+async def counting(conn: Connection) -> None:
+    """Take first counts alone: every open booking that found no level ends before it."""
+    await conn.execute(COUNTING)
+
+
+async def uncounted(conn: Connection) -> None:
+    """No first count is taken until this transaction ends: who found no level has to look again."""
+    await conn.execute(UNCOUNTED)
+
+
 REOPEN_ORDERS = """
 with counted as (
     select * from unnest($1::bigint[], $2::int[], $3::text[]) as g(item_id, warehouse_id, sku)

@@ -203,6 +203,7 @@ async def _join_items(
     single = [found[0] for found in counts.values() if len(found) == 1]
     if not single:
         return set()
+    await ledger.counting(conn)
     await catalog.enter_items(conn, sorted(row.sku for row in single), booking.now)
     items = await catalog.items_of(conn, [row.sku for row in single])
     keys = {row.sku: (items[row.sku], rules.warehouse_of(row.location) or 0) for row in single}

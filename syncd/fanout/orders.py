@@ -86,6 +86,31 @@ async def _steps(
     conn: Connection, booking: Booking, orders: Sequence[tuple[Order, bool]]
 ) -> list[Step]:
     """Every line of the orders with its effect: lines that vanished hold nothing now."""
+    lines = await _resolved(conn, orders)
+    if any(x.order.rules.truth is Truth.ORDERS and x.uncounted for x in lines):
+        # what is booked without a level must be seen by the first count, or see it
+        await ledger.uncounted(conn)
+        lines = await _resolved(conn, orders)
+    return [_step(booking, x) for x in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """A line of an order and what it is. `fresh`: its order was not known before."""
+
+    order: Order
+    line: LineSeen
+    found: LineFound
+    before: LineRow | None
+    fresh: bool
+
+    @property
+    def uncounted(self) -> bool:
+        """True where its item is not known or has no level."""
+        return _skip_reason(self.found) in ("unlinked", "not_seeded")
+
+
+async def _resolved(conn: Connection, orders: Sequence[tuple[Order, bool]]) -> list[_Resolved]:
     stored: dict[tuple[int, str], dict[tuple[str, str], LineRow]] = defaultdict(dict)
     known = {(o.rules.id, o.seen.order) for o, fresh in orders if not fresh}
     if known:
@@ -97,12 +122,26 @@ async def _steps(
         for line in _all_lines(order.seen, stored.get((order.rules.id, order.seen.order), {}))
     ]
     found = await catalog.resolve(conn, [_wanted(order, line) for order, line in pairs])
-    steps = []
+    lines = []
     for (order, line), what in zip(pairs, found, strict=True):
         key = order.rules.id, order.seen.order
         before = stored.get(key, {}).get((line.line, line.location))
-        steps.append(_step(booking, order, line, what, before, fresh=key not in known))
-    return steps
+        found_now = _as_booked(what, before)
+        lines.append(_Resolved(order, line, found_now, before, fresh=key not in known))
+    return lines
+
+
+def _as_booked(found: LineFound, before: LineRow | None) -> LineFound:
+    """A line stays with the item it was booked on, whatever its listing is called now."""
+    if before is None or before.item_id is None:
+        return found
+    return replace(
+        found,
+        listing_id=before.listing_id,
+        item_id=before.item_id,
+        warehouse_id=before.warehouse_id,
+        seeded_at=before.seeded_at,
+    )
 
 
 def _all_lines(seen: OrderSeen, stored: dict[tuple[str, str], LineRow]) -> Iterable[LineSeen]:
@@ -127,29 +166,15 @@ def _wanted(order: Order, line: LineSeen) -> LineWanted:
     )
 
 
-def _step(
-    booking: Booking,
-    order: Order,
-    line: LineSeen,
-    found: LineFound,
-    before: LineRow | None,
-    *,
-    fresh: bool,
-) -> Step:
+def _step(booking: Booking, resolved: _Resolved) -> Step:
+    order, line, found, before = resolved.order, resolved.line, resolved.found, resolved.before
     rules, seen = order.rules, order.seen
-    if before is not None and before.item_id is not None:
-        # a line stays with the item it was booked on, whatever its listing is called now
-        found = replace(
-            found,
-            listing_id=before.listing_id,
-            item_id=before.item_id,
-            warehouse_id=before.warehouse_id,
-            seeded_at=before.seeded_at,
-        )
     known = LineKnown(before.taken, before.booked, before.revision) if before else None
     skip = _skip_reason(found)
     # a line that joins an order known before left the shelf after the count, however old the order
-    inside = fresh and found.seeded_at is not None and inside_first_count(seen, found.seeded_at)
+    inside = (
+        resolved.fresh and found.seeded_at is not None and inside_first_count(seen, found.seeded_at)
+    )
     done = effect(
         line,
         known,

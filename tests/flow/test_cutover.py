@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from syncd.db import ledger
 from syncd.fanout import Heard, book
 from syncd.stock.model import LineSeen
 from tests.flow.town import LEVELS, ORDERS, Town
+
+BOUND_S = 10.0
 
 
 async def shops(plan: Town, source: Mapping[str, Any], **channel: Any) -> None:
@@ -20,6 +24,16 @@ async def shops(plan: Town, source: Mapping[str, Any], **channel: Any) -> None:
         store.add("MUG", 50)
         store.add("TEE", 10)
     await plan.open()
+
+
+async def ended_or_waiting(plan: Town, task: asyncio.Task[Any]) -> None:
+    """Wait until a task is done, or waits for a lock that only others can give back."""
+    async with asyncio.timeout(BOUND_S):
+        while not task.done() and not await plan.rows(
+            "select from pg_locks l join pg_database d on d.oid = l.database"
+            " where not granted and locktype = 'advisory' and datname = current_database()"
+        ):
+            pass
 
 
 async def later(plan: Town) -> None:
@@ -131,3 +145,76 @@ async def test_an_order_paid_after_the_first_count_was_off_the_shelf_before(
     await uk.cancel(order)
     await plan.settle()
     assert await plan.level("MUG") == 50
+
+
+async def sold_after_the_asking(plan: Town) -> Heard:
+    plan.clock.forward(5)
+    order = await plan.stores["woo"].sell({"MUG": 2})
+    plan.lose_webhooks()
+    plan.clock.forward(5)
+    return Heard(plan.channel("woo").id, plan.stores["woo"].order(order))
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_sale_whose_booking_is_open_while_the_first_count_is_booked_counts(
+    plan: Town, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    """It was found without a level, and is not there yet for the count to see."""
+    await shops(plan, LEVELS)
+    for sweeper in plan.sweepers.values() if listed else ():
+        await sweeper.sweep()
+    booked, commit = asyncio.Event(), asyncio.Event()
+
+    async def sale() -> None:
+        heard = await sold_after_the_asking(plan)
+        async with plan.core.booking("sale") as (conn, booking):
+            await book(conn, booking, [heard])
+            booked.set()
+            await commit.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+
+        async def sold() -> None:
+            tasks.create_task(sale())
+            await booked.wait()
+
+        with plan.after_reading("uk", sold):
+            seed = tasks.create_task(plan.bulk.seed([]))
+            await ended_or_waiting(plan, seed)
+        commit.set()
+    await plan.settle()
+    assert await plan.level("MUG") == 48
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_sale_heard_while_the_first_count_is_being_stored_counts(
+    plan: Town, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    """The count has looked for later sales already, and the sale cannot see its level yet."""
+    await shops(plan, LEVELS)
+    for sweeper in plan.sweepers.values() if listed else ():
+        await sweeper.sweep()
+    looked, commit = asyncio.Event(), asyncio.Event()
+    reopen = ledger.reopen_orders
+
+    async def stepped(*args: Any) -> Any:
+        found = await reopen(*args)
+        looked.set()
+        await commit.wait()
+        return found
+
+    monkeypatch.setattr(ledger, "reopen_orders", stepped)
+
+    async def sale() -> None:
+        heard = await sold_after_the_asking(plan)
+        async with plan.core.booking("sale") as (conn, booking):
+            await book(conn, booking, [heard])
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(plan.bulk.seed([]))
+        await looked.wait()
+        sold = tasks.create_task(sale())
+        await ended_or_waiting(plan, sold)
+        commit.set()
+    await plan.settle()
+    assert await plan.level("MUG") == 48
