@@ -169,8 +169,14 @@ class Bulk:
                     and location in (None, row.location)
                     and channel.rules.warehouse_of(row.location) == warehouse_id
                 ]
+                if channel.rules.truth is Truth.ORDERS:
+                    # what was sold until this answer has to be known, to be left out
+                    await speak(
+                        self._core, channel, fetch_orders(self._core, channel, Priority.NORMAL)
+                    )
                 for first in range(0, len(rows), PIECE):
-                    part = CataloguePage(channel.rules, rows[first : first + PIECE], at, seeds=True)
+                    piece = rows[first : first + PIECE]
+                    part = CataloguePage(channel.rules, piece, at, seeds=True, orders_known=True)
                     async with self._core.booking("seed") as (conn, booking):
                         await enter_page(conn, booking, part)
                         count += booking.movements[channel.id, Kind.SEED]

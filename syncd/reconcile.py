@@ -159,7 +159,19 @@ class Sweeper:
             new = {now.listing_id for _, now in pairs if now.turn == 0 and now.quantity is not None}
             linked = new.union(booking.linked)
         await owe_linked(self._core, linked)
+        if booking.uncounted:
+            await self._count([r for r in rows if r.sku in booking.uncounted], asked_at)
         return len(differing)
+
+    async def _count(self, rows: Sequence[ListingSeen], asked_at: datetime) -> None:
+        """First counts where orders are the truth: what was sold until the answer must be known."""
+        fetch = fetch_orders(self._core, self._channel, Priority.BULK)
+        await speak(self._core, self._channel, fetch)
+        rules = self._core.rulebook.channels[self._channel.id]
+        async with self._core.booking("sweep_count") as (conn, booking):
+            page = CataloguePage(rules, rows, asked_at, orders_known=True)
+            await enter_page(conn, booking, page)
+        await owe_linked(self._core, set(booking.linked))
 
     def _differs(self, row: ListingSeen, now: ListingNow) -> bool:
         """True where a row may have to be booked or written: the locks decide."""

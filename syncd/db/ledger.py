@@ -307,6 +307,38 @@ async def reopen_orders(
     return [(row[0], row[1]) for row in rows]
 
 
+SOLD_SINCE = """
+select c.sku
+from unnest($1::bigint[], $2::int[], $3::text[]) as c(item_id, warehouse_id, sku)
+where exists (
+    select from sales_order o
+    join order_line l on l.channel_id = o.channel_id and l.order_id = o.order_id
+    left join listing s on s.id = l.listing_id
+    where o.channel_id = $4 and o.version >= $5 and l.warehouse_id = c.warehouse_id
+      and (c.item_id = l.item_id
+        or l.item_id is null and (l.listing_id is null or s.sku = c.sku))
+)
+"""
+
+
+async def sold_since(
+    conn: Connection, channel_id: int, items: Sequence[tuple[int, int, str]], version: int
+) -> set[str]:
+    """Skus among these (item, warehouse, sku) with an order on this channel of that version or newer.
+
+    A line of no listing may be any item's.
+    """
+    rows = await conn.fetch(
+        SOLD_SINCE,
+        [i[0] for i in items],
+        [i[1] for i in items],
+        [i[2] for i in items],
+        channel_id,
+        version,
+    )
+    return {row[0] for row in rows}
+
+
 ANNOTATE = """
 insert into annotation (listing_id, order_id, number, kind, units, at)
 select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from syncd.db import bookmark, catalog, ledger, shelf
 from syncd.db.catalog import ListingNow, NewListing
@@ -17,6 +17,8 @@ from syncd.stock.facts import ID_LIMIT, clean, unusable
 from syncd.stock.model import QUANTITY_LIMIT, Kind, ListingSeen, Truth
 from syncd.stock.rulebook import ChannelRules
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 IN_DOUBT = ("duplicate", "relinked")
 """Skips that only a person can end: a sku listed twice, a listing that took another item's sku."""
 
@@ -26,13 +28,16 @@ class CataloguePage:
     """Listings of one channel as its catalogue has them.
 
     `asked_at` set: their quantities are a reading asked for then and may seed; those of a message
-    never do. `seeds`: a person asked for first counts from this channel.
+    never do. `seeds`: a person asked for first counts from this channel. `orders_known`: the orders
+    placed until these counts were answered are fetched; where orders are the truth nothing is
+    counted without, since a sale in between could be inside the count or not.
     """
 
     rules: ChannelRules
     rows: Sequence[ListingSeen]
     asked_at: datetime | None = None
     seeds: bool = False
+    orders_known: bool = False
 
 
 async def enter_page(
@@ -210,6 +215,8 @@ async def _join_items(
     counted = {(v.item_id, v.warehouse_id) for v in await ledger.levels(conn, list(keys.values()))}
     fresh = [row for row in single if keys[row.sku] not in counted]
     fresh.sort(key=lambda row: keys[row.sku])
+    if rules.truth is Truth.ORDERS:
+        fresh = await _surely_counted(conn, booking, page, fresh, keys)
     movements = [_seed(rules, row, keys[row.sku], page.asked_at) for row in fresh]
     if movements:
         await _free_later_sales(
@@ -219,6 +226,30 @@ async def _join_items(
         booking.movements[rules.id, Kind.SEED] += len(movements)
     booking.linked += await catalog.link_items(conn, [row.sku for row in single])
     return {row.sku for row in fresh}
+
+
+async def _surely_counted(
+    conn: Connection,
+    booking: Booking,
+    page: CataloguePage,
+    rows: Sequence[ListingSeen],
+    keys: Mapping[str, tuple[int, int]],
+) -> list[ListingSeen]:
+    """Those of these rows of which nothing was sold, or came back, while they were read.
+
+    Nobody can tell whether such an order is inside the count: the next sweep reads it again.
+    """
+    if not page.orders_known:
+        booking.uncounted.update(row.sku for row in rows)
+        return []
+    assert page.asked_at is not None
+    since = page.asked_at - timedelta(seconds=page.rules.clock_margin_s)
+    version = (since - EPOCH) // timedelta(microseconds=1)
+    items = [(*keys[row.sku], row.sku) for row in rows]
+    sold = await ledger.sold_since(conn, page.rules.id, items, version)
+    for sku in sorted(sold):
+        booking.skip(Line("skipped", sku, page.rules.id, reason="sold_while_counted"))
+    return [row for row in rows if row.sku not in sold]
 
 
 async def _free_later_sales(
@@ -231,8 +262,10 @@ async def _free_later_sales(
 
     Those were heard while there was no level to book them on: their orders are fetched and booked.
     """
-    channels = [c.id for c in booking.rules.channels.values() if c.truth is Truth.ORDERS]
-    orders = await ledger.reopen_orders(conn, items, channels, counted_at)
+    channels = [c for c in booking.rules.channels.values() if c.truth is Truth.ORDERS]
+    margin_s = max((c.clock_margin_s for c in channels), default=0.0)
+    since = counted_at - timedelta(seconds=margin_s)
+    orders = await ledger.reopen_orders(conn, items, [c.id for c in channels], since)
     if orders:
         await bookmark.wish_orders(conn, orders, booking.now)
         booking.lanes.update(channel for channel, _ in orders)

@@ -173,7 +173,9 @@ def _step(booking: Booking, resolved: _Resolved) -> Step:
     skip = _skip_reason(found)
     # a line that joins an order known before left the shelf after the count, however old the order
     inside = (
-        resolved.fresh and found.seeded_at is not None and inside_first_count(seen, found.seeded_at)
+        resolved.fresh
+        and found.seeded_at is not None
+        and inside_first_count(seen, found.seeded_at, rules.clock_margin_s)
     )
     done = effect(
         line,

@@ -6,7 +6,7 @@ Duplicates, reorder, replays and late news come out right by construction (model
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 
@@ -165,6 +165,10 @@ def cause(channel: str, order: str, line: str, location: str, revision: int) -> 
     return f"{channel}:order:{order}:line:{line}{where}:r{revision}"
 
 
-def inside_first_count(seen: OrderSeen, seeded_at: datetime) -> bool:
-    """True for an order that is older than its item's first count and so inside it."""
-    return (seen.created or seen.at) <= seeded_at
+def inside_first_count(seen: OrderSeen, seeded_at: datetime, margin_s: float) -> bool:
+    """True for an order that is older than its item's first count and so inside it.
+
+    `margin_s`: so far the two clocks may differ. What is first heard of after the count and dated
+    as near before it was not known to be inside, and counts.
+    """
+    return (seen.created or seen.at) <= seeded_at - timedelta(seconds=margin_s)

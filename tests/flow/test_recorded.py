@@ -64,7 +64,9 @@ class House:
         """Enter a listing and count its item."""
         rules = next(c.rules for c in self.core.channels.values() if c.name == platform)
         seen = ListingSeen(remote=remote, location="", sku=sku, quantity=quantity)
-        page = CataloguePage(rules, [seen], datetime(2020, 1, 1, tzinfo=UTC), seeds=True)
+        page = CataloguePage(
+            rules, [seen], datetime(2020, 1, 1, tzinfo=UTC), seeds=True, orders_known=True
+        )
         async with self.core.booking("seed") as (conn, booking):
             await enter_page(conn, booking, page)
 
@@ -168,7 +170,7 @@ async def test_a_recorded_level_webhook_sets_a_look(house: House, specs: Path) -
         sku="LEVELS",
         quantity=99_999,
     )
-    page = CataloguePage(rules, [seen], utc_now(), seeds=True)
+    page = CataloguePage(rules, [seen], utc_now(), seeds=True, orders_known=True)
     async with house.core.booking("seed") as (conn, booking):
         await enter_page(conn, booking, page)
     body = json.dumps(payload).encode()
