@@ -12,6 +12,7 @@ from syncd.stock import decide, edits, stretches
 from syncd.stock.decide import ShelfNow
 from syncd.stock.edits import Change, OpenAmounts
 from syncd.stock.model import Edits
+from syncd.stock.policy import Inputs, Policy, target_of
 from syncd.stock.stretches import End, OrderStep, Seen, Stretch
 from tests.rules.edit_world import MARGINS, STOCK, Traffic, Walk, World, at
 
@@ -145,7 +146,7 @@ class Lane:
         return amounts
 
     def _target(self) -> int:
-        return edits.own_target(self.level, self.amounts())
+        return target_of(Inputs(self.level, own_edits=self.amounts().own), Policy())
 
     def _deliver(self) -> Walk:
         before = yield from self._look()
