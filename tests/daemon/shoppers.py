@@ -11,6 +11,7 @@ from random import Random
 from syncd.demo.judge import StoreEnd, levels
 from syncd.demo.standins.base import Hook, Sender, Standin
 from syncd.demo.standins.shopify import ShopifyStandin
+from syncd.demo.standins.shopify_api import Bucket
 from syncd.demo.standins.shopwired import ShopWiredStandin
 from syncd.demo.standins.woocommerce import WooCommerceStandin
 
@@ -26,9 +27,14 @@ class Tally:
 
 
 def make_stores(units: Mapping[str, int]) -> dict[str, Standin]:
-    """The three stand-ins without rate limits; all but the first are as wrong as unlinked shops."""
+    """The three stand-ins without rate limits; all but the first are as wrong as unlinked shops.
+
+    Shopify tells what is left in its bucket, enforced or not, and is paced by that: so a big one.
+    """
+    shopify = ShopifyStandin("daemon")
+    shopify.api.bucket = Bucket(20_000.0, 1000.0)
     stores: dict[str, Standin] = {
-        "shopify": ShopifyStandin("daemon"),
+        "shopify": shopify,
         "shopwired": ShopWiredStandin(restocks="cancelled"),
         "woocommerce": WooCommerceStandin(delay_s=0.02),
     }
