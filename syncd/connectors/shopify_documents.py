@@ -113,10 +113,10 @@ _LINES = (
 
 ORDERS_PAGE = f"""\
 query OrdersPage($query: String!, $after: String) {{
-  orders(first: 20, after: $after, query: $query, sortKey: UPDATED_AT) {{
+  orders(first: 10, after: $after, query: $query, sortKey: UPDATED_AT) {{
     nodes {{
       {_ORDER}
-      lineItems(first: 20) {{ {_LINES} }}
+      lineItems(first: 10) {{ {_LINES} }}
       refunds(first: 1) {{ id createdAt }}
     }}
     pageInfo {{ hasNextPage endCursor }}

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from syncd.connectors.base import Event, Outcome, Ref, WriteOp
 from syncd.connectors.budget import Budget
 from syncd.connectors.http import Http
-from syncd.connectors.shopify import SCOPES, TOPICS, Shopify, ShopifyOptions
+from syncd.connectors.shopify import PAGE_COST_MAX, SCOPES, TOPICS, Shopify, ShopifyOptions
 from syncd.connectors.shopify_answers import results, shaped
 from syncd.connectors.shopify_documents import BULK_CATALOGUE, DOCUMENTS
 from syncd.connectors.shopify_shapes import Written
@@ -541,6 +541,22 @@ async def test_a_call_costs_what_the_platform_took_not_what_was_reserved(bench):
     bench.store.faults.refuse_skus.add("A")
     await bench.write((ref, 50, 51))
     assert bench.http.budget.spent - before == 10
+
+
+async def test_no_page_has_to_save_for_long(bench, monkeypatch):
+    budget = bench.http.budget
+    acquire, costs = budget.acquire, []
+
+    async def acquiring(cost, *rest):
+        costs.append(cost)
+        return await acquire(cost, *rest)
+
+    monkeypatch.setattr(budget, "acquire", acquiring)
+    await bench.store.sell({"A": 1})
+    assert [page async for page in bench.connector.listings()]
+    since = datetime.now(UTC) - timedelta(minutes=5)
+    assert [page async for page in bench.connector.orders_since(since)]
+    assert max(costs) <= PAGE_COST_MAX
 
 
 async def test_missing_permissions_are_named(bench):
