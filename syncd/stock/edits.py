@@ -12,7 +12,7 @@ time, `now` too, by the platform's clock):
 
 - First reading of a listing: `from_reading`. Any other reading: `observed`, then `judged`.
 - Before every write (adopt, alert): read; if that surprises (`proposal != booked`), fetch orders and
-  judge again; then derive the target with `open_amounts` and compare it with the reading.
+  judge again; then compute the target from `open_amounts` and compare it with the reading.
 - While `waits`: write nothing. Whenever `must_read`: read.
 - The write was answered: `ended` with the reading before it, then `from_answer`, then read at once.
   It was not, or the process died meanwhile: `ended`, then `from_silence`. It was certainly not
@@ -64,8 +64,7 @@ class Heard:
 class OpenAmounts:
     """What is suspected and not booked: for the listing's own target, and for every other's level.
 
-    `own` becomes `own_edits` of its own target's inputs. `others` is never above 0; without its sign
-    it becomes `suspense_against` of every other listing's.
+    `own` is added to its own target after the cap; `others` is never above 0.
     """
 
     own: int
@@ -181,3 +180,8 @@ def open_amounts(stretches: Iterable[Stretch], edits: Edits) -> OpenAmounts:
         own=sum(one.proposal - one.booked for one in waiting),
         others=sum(min(0, one.candidates[0] - one.booked) for one in waiting),
     )
+
+
+def own_target(target: int, amounts: OpenAmounts) -> int:
+    """What a listing with open amounts should show: after its policy, and never below 0."""
+    return max(0, target + amounts.own)

@@ -12,7 +12,6 @@ from syncd.stock import decide, edits, stretches
 from syncd.stock.decide import ShelfNow
 from syncd.stock.edits import Change, OpenAmounts
 from syncd.stock.model import Edits
-from syncd.stock.policy import Inputs, Policy, target_of
 from syncd.stock.stretches import End, OrderStep, Seen, Stretch
 from tests.rules.edit_world import MARGINS, STOCK, Traffic, Walk, World, at
 
@@ -146,7 +145,7 @@ class Lane:
         return amounts
 
     def _target(self) -> int:
-        return target_of(Inputs(self.level, own_edits=self.amounts().own), Policy())
+        return edits.own_target(self.level, self.amounts())
 
     def _deliver(self) -> Walk:
         before = yield from self._look()

@@ -19,6 +19,7 @@ from syncd.stock.edits import (
     heard,
     judged,
     open_amounts,
+    own_target,
     settle,
 )
 from syncd.stock.histories import Verdict, verdict
@@ -467,3 +468,8 @@ def test_the_open_amount_of_a_listing_and_of_the_others() -> None:
     booked = settled(answered((60, 2))).stretch
     assert open_amounts([booked], Edits.ADOPT) == OpenAmounts(own=0, others=0)
     assert open_amounts([rise, fall, asked], Edits.OVERWRITE) == OpenAmounts(own=0, others=0)
+
+
+def test_the_own_target_counts_the_open_amount_after_the_cap() -> None:
+    assert own_target(10, OpenAmounts(own=5, others=0)) == 15
+    assert own_target(2, OpenAmounts(own=-3, others=-6)) == 0
