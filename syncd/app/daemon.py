@@ -282,8 +282,11 @@ class Daemon:
             gone = self.core.channels.pop(channel_id)
             self.metrics.channel_removed(gone.name)
         for rules in plan.rulebook.channels.values():
-            if rules.id in self.core.channels:
-                self.core.channels[rules.id].rules = rules
+            running = self.core.channels.get(rules.id)
+            if running is not None and running.rules != rules:
+                running.rules = rules
+                # other last units in its warehouse move the targets of a channel that goes on
+                self.core.bells.sweeps[rules.id].set()
         for channel in plan.made:
             self._admit(channel)
         self._door.channels = self._door_channels()

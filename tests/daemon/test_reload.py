@@ -132,6 +132,26 @@ async def test_channels_come_change_and_go_under_load(
     )
 
 
+async def test_a_changed_policy_is_on_the_shelves_within_seconds(
+    process: Process, stores: dict[str, Standin], units: dict[str, int]
+) -> None:
+    channels, level = process.config["channels"], units["ITEM-05"]
+
+    async def shows(**wanted: int) -> None:
+        def shown() -> dict[str, int]:
+            return {name: stores[name].shelf("ITEM-05") for name in wanted}
+
+        assert await process.reload() == []
+        await until(lambda: shown() == wanted, 10, lambda: f"{shown()}\n{process.words()}")
+
+    channels["woocommerce"]["policy"] = {"buffer": 7}
+    channels["shopwired"]["patterns"] = {"ITEM-0*": {"cap": 9}}
+    await shows(woocommerce=level - 7, shopwired=9, shopify=level)
+    channels["shopwired"]["patterns"] = {}
+    channels["woocommerce"]["items"] = {"ITEM-05": {"last_units": level + 1}}
+    await shows(woocommerce=level - 7, shopwired=0, shopify=0)
+
+
 async def fourth_is_left_alone(
     process: Process, fourth: ShopWiredStandin, stores: dict[str, Standin]
 ) -> int:
