@@ -124,14 +124,13 @@ async def candidates(
     owed_before: datetime,
     despite_looks: bool,
 ) -> list[Candidate]:
-    """Deliveries due on a channel, most urgent first and a share by age, without waiting for locks.
+    """The `limit` most urgent deliveries due on a channel, and the oldest of all: so many, and a
+    quarter more where these are others. Nobody's lock is waited for.
 
     A listing that is to be read first is left out while it was owed after `owed_before`.
     """
     aged = max(limit // 4, 1)
-    rows = await conn.fetch(
-        CANDIDATES, channel_id, now, limit - aged or 1, aged, owed_before, despite_looks
-    )
+    rows = await conn.fetch(CANDIDATES, channel_id, now, limit, aged, owed_before, despite_looks)
     return [Candidate(*row) for row in rows]
 
 

@@ -58,6 +58,7 @@ class Lane:
                 except DatabaseAway:
                     wait_s = AWAY_S
                 self._quiet = await self._woken_by_job(wait_s) and self._quiet
+                await self._gather()
             await self._end_jobs()
         finally:
             for job in self._jobs:
@@ -86,6 +87,14 @@ class Lane:
         self._bell.clear()
         self._job_ended.clear()
         return woken
+
+    async def _gather(self) -> None:
+        """While events come by the thousand, rounds are made apart: fuller calls say more.
+
+        The bell is left to ring: what comes meanwhile is seen by the next round.
+        """
+        if self._core.gather_s > 0 and not self._stopping:
+            await asyncio.sleep(self._core.gather_s)
 
     async def drain(self) -> None:
         """Claim nothing more and let what is under way end."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -39,8 +38,6 @@ class Reading:
     async def read_wished(self, chosen: Callable[[], None]) -> bool:
         """Read the listings wished for longest, one call; gives whether there were any."""
         caps = self._channel.connector.capabilities
-        if self._core.gather_s > 0:
-            await asyncio.sleep(self._core.gather_s)
         async with self._channel.http.reserved(caps.read_cost, Priority.NORMAL):
             now = self._core.clock()
             async with self._core.db.statement("due_looks") as conn:

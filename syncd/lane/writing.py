@@ -38,6 +38,7 @@ class Writing:
         self._reading = reading
         self._fetching = fetching
         self._settling = Settling(core, channel)
+        self._behind = False
         self.busy: set[UUID] = set()
         self.lease_gen = 0
 
@@ -50,14 +51,14 @@ class Writing:
         caps = self._channel.connector.capabilities
         # wait only when it pays: a fuller batch for the same budget
         window_s = self._channel.http.budget.gather_window_s(caps.write_cost)
-        window_s = min(max(window_s, self._core.gather_s), LONGEST_WINDOW_S)
         if window_s > 0:
-            await asyncio.sleep(window_s)
+            await asyncio.sleep(min(window_s, LONGEST_WINDOW_S))
         # behind, the reading is left out: edits are overwritten here, and one follows the write
-        if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1 and not self._core.gather_s:
+        if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1 and not self._behind:
             await self._read_before()
         async with self._channel.http.reserved(caps.write_cost, Priority.URGENT):
             made = await self._claim()
+            self._behind = len(made.rows) == caps.batch_max > 1
             chosen()
             if made.rows:
                 await self._send(made.rows)
