@@ -18,9 +18,9 @@ import asyncpg
 from pydantic import SecretStr
 
 from bench import Row
-from bench.load import SECRET
 from bench.serving import run as run_served
 from bench.serving import serve
+from bench.signing import SECRET
 from syncd.connectors.budget import Budget
 from syncd.connectors.http import Http
 from syncd.connectors.woocommerce import WooCommerce, WooCommerceOptions

@@ -8,9 +8,7 @@ counts from when they were due, so a slow answer hides nothing (open loop). Prin
 from __future__ import annotations
 
 import asyncio
-import base64
 import gc
-import hmac
 import itertools
 import json
 import random
@@ -18,11 +16,12 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from typing import Any
 
 import uvloop
 
-SECRET = b"a-webhook-secret-of-the-bench"
+from bench.sender import Sender
+from bench.signing import digest64
+
 PATH = "/webhooks/shop"
 BODY_BYTES = 1500
 WARM_UP = 0.15
@@ -50,7 +49,6 @@ def body(number: int) -> bytes:
 def request(number: int) -> bytes:
     """A whole signed request as WooCommerce sends them."""
     payload = body(number)
-    signature = base64.b64encode(hmac.digest(SECRET, payload, "sha256")).decode()
     head = (
         f"POST {PATH} HTTP/1.1\r\n"
         "Host: stock.example.com\r\n"
@@ -61,42 +59,12 @@ def request(number: int) -> bytes:
         "X-WC-Webhook-Topic: order.updated\r\n"
         "X-WC-Webhook-Resource: order\r\n"
         "X-WC-Webhook-Event: updated\r\n"
-        f"X-WC-Webhook-Signature: {signature}\r\n"
+        f"X-WC-Webhook-Signature: {digest64(payload)}\r\n"
         "X-WC-Webhook-ID: 7\r\n"
         f"X-WC-Webhook-Delivery-ID: {number:032x}\r\n"
         f"Content-Length: {len(payload)}\r\n\r\n"
     )
     return head.encode() + payload
-
-
-class Sender(asyncio.Protocol):
-    """One keep-alive connection with at most one request under way."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.due_s = 0.0
-        self.got = b""
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def send(self, payload: bytes, due_s: float) -> None:
-        self.due_s = due_s
-        self.transport.write(payload)
-
-    def data_received(self, data: bytes) -> None:
-        self.got += data
-        head, found, rest = self.got.partition(b"\r\n\r\n")
-        if not found:
-            return
-        _, mark, length = head.lower().partition(b"content-length:")
-        expected = int(length.split(b"\r\n", 1)[0]) if mark else 0
-        if len(rest) >= expected:
-            self.got = b""
-            self.run.answered(self, int(head[9:12]))
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self.run.lost()
 
 
 class Run:

@@ -7,15 +7,14 @@ bounds nothing, recognises no duplicate, and is never the thing to run.
 from __future__ import annotations
 
 import asyncio
-import base64
 import hmac
 import sys
 
 import asyncpg
 from aiohttp import web
 
-from bench.load import SECRET
 from bench.serving import serve
+from bench.signing import digest64
 
 TABLE = "create table if not exists raw (at timestamptz, body bytea)"
 INSERT = "insert into raw select now(), * from unnest($1::bytea[])"
@@ -29,8 +28,9 @@ class RawDoor:
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.read()
-        made = base64.b64encode(hmac.digest(SECRET, body, "sha256")).decode()
-        if not hmac.compare_digest(made, request.headers.get("X-WC-Webhook-Signature", "")):
+        if not hmac.compare_digest(
+            digest64(body), request.headers.get("X-WC-Webhook-Signature", "")
+        ):
             return web.Response(status=401)
         stored = asyncio.get_running_loop().create_future()
         self.waiting.append((body, stored))

@@ -22,7 +22,7 @@ from typing import Any
 
 import asyncpg
 
-from bench.shops import SECRET
+from bench.signing import SECRET
 from tests.postgres import Cluster, free_port
 
 UNLIMITED = ("shopify:shopify", "woo-a:woocommerce", "woo-b:woocommerce")
