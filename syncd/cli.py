@@ -25,7 +25,20 @@ P = ParamSpec("P")
 CONFIG_DEFAULT = "/etc/syncd/config.toml"
 FAILED, NEEDS_PERSON = 1, 3
 WAIT_POLL_S = 0.2
-PIPE_COLUMNS = 250
+STATUS_COLUMNS = (
+    "channel",
+    "platform",
+    "listings",
+    "in doubt",
+    "owed",
+    "oldest",
+    "parked",
+    "writing",
+    "looks",
+    "events",
+    "poison",
+    "swept",
+)
 
 config_option = click.option(
     "--config",
@@ -210,29 +223,9 @@ def status(config: Path, as_json: bool) -> None:
 
 
 def _print_status(rows: Sequence[Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - other commands start faster without it
-    from rich.table import Table  # noqa: PLC0415 - the same
-
-    table = Table(box=None)
-    columns = [
-        "channel",
-        "platform",
-        "listings",
-        "in doubt",
-        "owed",
-        "oldest",
-        "parked",
-        "writing",
-        "looks",
-        "events",
-        "poison",
-        "swept",
-    ]
-    for column in columns:
-        table.add_column(column)
     now = datetime.now(UTC)
-    for row in rows:
-        table.add_row(
+    table = [STATUS_COLUMNS] + [
+        (
             row.name,
             row.platform,
             str(row.listings),
@@ -246,11 +239,12 @@ def _print_status(rows: Sequence[Any]) -> None:
             str(row.events_parked),
             _ago(row.swept_at, now),
         )
-    console = Console()
-    if not console.is_terminal:
-        # a pipe has no width: nothing is cut off for whoever reads it there
-        console = Console(width=PIPE_COLUMNS)
-    console.print(table)
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for cells in table:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
 
 
 def _ago(at: datetime | None, now: datetime) -> str:
@@ -358,8 +352,11 @@ def demo(
     duration_s: float | None, rate: float, items: int, random_seed: int, as_json: bool
 ) -> None:
     """Three stand-in stores, shoppers, outages and a live view; exit 1 unless all agree at the end."""
-    from syncd.demo.run import run_demo  # noqa: PLC0415 - the daemon never imports it
-
+    try:
+        from syncd.demo.run import run_demo  # noqa: PLC0415 - the daemon never imports it
+    except ModuleNotFoundError as error:
+        click.echo(f"the demo needs {error.name}: pip install 'syncd[demo]'", err=True)
+        sys.exit(FAILED)
     sys.exit(
         asyncio.run(
             run_demo(

@@ -27,6 +27,7 @@ from syncd.demo.driver import Driver, stock
 from syncd.demo.judge import FORMULA, Delays, StoreEnd, Verdict, judge, percentile
 from syncd.demo.process import POLL_S, Daemon, DemoFailed
 from syncd.demo.standins.base import Standin
+from syncd.demo.standins.shopify import ShopifyStandin
 from syncd.demo.standins.shopwired import ShopWiredStandin
 from syncd.demo.standins.woocommerce import WooCommerceStandin
 from syncd.demo.view import Scene, gauges_of, line, panels, report
@@ -58,12 +59,6 @@ LINE_EVERY_S = 2.0
 
 
 def _make_stores(seed: int) -> dict[str, Standin]:
-    try:
-        from syncd.demo.standins.shopify import ShopifyStandin  # noqa: PLC0415 - wants graphql-core
-    except ModuleNotFoundError as error:
-        raise DemoFailed(
-            f"the demo's Shopify needs {error.name}: pip install graphql-core"
-        ) from None
     stores: dict[str, Standin] = {
         "shopify": ShopifyStandin("demo", seed=seed),
         "shopwired": ShopWiredStandin(restocks="cancelled", seed=seed),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+RUNTIME_PACKAGES_MAX = 25
 
 
 def test_the_wheel_brings_every_migration(tmp_path):
@@ -39,6 +40,21 @@ def test_every_locked_package_has_hashes_and_no_address(name):
     assert len(packages) > 20
     assert all("==" in package and "--hash=sha256:" in package for package in packages)
     assert not re.search(r"://|index-url|find-links|(^|\s)/", text)
+
+
+def test_the_daemon_needs_few_packages():
+    text = (ROOT / "requirements" / "runtime.txt").read_text()
+    assert len(re.findall(r"^[a-z0-9-]+==", text, re.MULTILINE)) <= RUNTIME_PACKAGES_MAX
+
+
+def test_the_demo_without_its_packages_says_what_to_install():
+    without = "import sys; sys.modules['rich'] = None; from syncd.cli import main; main(['demo'])"
+    done = subprocess.run(
+        [sys.executable, "-c", without], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "syncd[demo]" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_lock_covers_what_the_project_asks_for():
