@@ -1,6 +1,7 @@
 """The door: webhooks stored and answered per second, beside the rawest door there could be.
 
-`python -m bench.door DSN` is the served half, the real Door with a real connector.
+`python -m bench.door DSN` is the served half, the real Door with a real connector and the grouped
+store. Neither intake nor a lane runs beside it: the figure is the door's own.
 """
 
 from __future__ import annotations
