@@ -25,7 +25,7 @@ AWAY_S = 0.2
 BUSY_BATCH = 25
 """So many events since the last batch: about a thousand a second or more."""
 
-GATHER_S = 0.2
+GATHER_S = 0.12
 LANES_GATHER_S = 0.5
 """What a lane sends while so much comes in is old before it arrives: one fuller call says more."""
 

@@ -26,7 +26,7 @@ PATIENCE_S = 0.02
 """Rows wait this long for the transaction under way before another is begun beside it: fewer,
 larger groups cost the database and us less than many small ones."""
 
-GATHER_S = 0.005
+GATHER_S = 0.002
 """While events come by the thousand, a group waits so long for more before it is stored."""
 
 MEND_EVERY_S = 5.0
