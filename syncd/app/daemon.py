@@ -119,7 +119,6 @@ class Daemon:
             )
             self._admit(channel)
         self._store = GroupedStore(db, utc_now, self.core.bells.intake.set)
-        self._store.busy = lambda: self.core.gather_s > 0
         http = self._settings.http
         self._door = Door(
             self._store,

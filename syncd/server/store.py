@@ -26,9 +26,6 @@ PATIENCE_S = 0.02
 """Rows wait this long for the transaction under way before another is begun beside it: fewer,
 larger groups cost the database and us less than many small ones."""
 
-GATHER_S = 0.002
-"""While events come by the thousand, a group waits so long for more before it is stored."""
-
 MEND_EVERY_S = 5.0
 SAY_REFUSED_EVERY_S = 1.0
 
@@ -63,9 +60,8 @@ class _Waiting:
 class GroupedStore:
     """Stores events in groups; at most `flushes_max` transactions are under way at once.
 
-    `on_stored` is called after every commit that stored something new; `busy` tells whether events
-    come by the thousand. `away` tells whether the last thing heard of the database was that it
-    cannot serve.
+    `on_stored` is called after every commit that stored something new. `away` tells whether the
+    last thing heard of the database was that it cannot serve.
     """
 
     def __init__(
@@ -85,7 +81,6 @@ class GroupedStore:
         self._db = db
         self._clock = clock
         self._on_stored = on_stored
-        self.busy: Callable[[], bool] = lambda: False
         self._rows_max = rows_max
         self._bytes_max = bytes_max
         self._flushes_max = flushes_max
@@ -170,11 +165,6 @@ class GroupedStore:
                 waiting.answer(Ack.AWAY)
             self._unanswered.popleft()
 
-    async def _gathered(self) -> list[_Waiting]:
-        if self.busy() and len(self._waiting) < self._rows_max:
-            await asyncio.sleep(GATHER_S)
-        return self._take()
-
     def _take(self) -> list[_Waiting]:
         group: list[_Waiting] = []
         size = 0
@@ -191,7 +181,7 @@ class GroupedStore:
         return group
 
     async def _flush_all(self) -> None:
-        while group := await self._gathered():
+        while group := self._take():
             try:
                 async with asyncio.timeout(self._store_timeout_s):
                     await self._flush(group)

@@ -22,12 +22,10 @@ from structlog.testing import capture_logs
 
 from syncd.connectors.base import Delivered
 from syncd.db import bookmark, inbox
-from syncd.db.inbox import NewEvent
 from syncd.db.migrate import migrate
 from syncd.db.pool import Database
 from syncd.errors import Unsigned
 from syncd.server import Address, Door, DoorChannel, GroupedStore, Ops, address
-from syncd.server.store import Ack
 from syncd.telemetry.metrics import Metrics
 from tests.postgres import Cluster
 
@@ -690,23 +688,3 @@ async def test_ops_wants_its_token_where_there_is_one() -> None:
                     assert answer.headers["WWW-Authenticate"] == "Bearer"
             async with session.get(path, headers={"Authorization": "bearer t0ken"}) as answer:
                 assert answer.status != 401
-
-
-@pytest.mark.parametrize(("busy", "groups"), [(True, 1), (False, 2)])
-async def test_groups_wait_for_more_only_while_events_come_by_the_thousand(
-    database: Database, monkeypatch: pytest.MonkeyPatch, busy: bool, groups: int
-) -> None:
-    arrived = asyncio.Event()
-    monkeypatch.setattr("syncd.server.store.GATHER_S", 0.1)
-    async with database.transaction("partitions") as conn:
-        await bookmark.ensure_partitions(conn, now().date())
-    before = database.statements
-    store = GroupedStore(database, now, arrived.set)
-    store.busy = lambda: busy
-    events = [NewEvent(1, bytes([n]) * 16, "t", b"{}", None, now()) for n in range(2)]
-    first = asyncio.ensure_future(store.put(events[0]))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert await asyncio.gather(first, store.put(events[1])) == [Ack.NEW, Ack.NEW]
-    await store.close()
-    assert database.statements - before == groups
