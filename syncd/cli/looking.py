@@ -1,0 +1,95 @@
+"""Commands that look: what every channel has, owes and waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from syncd.cli.common import (
+    NEEDS_PERSON,
+    clean_errors,
+    config_option,
+    json_option,
+    main,
+    with_database,
+)
+
+STATUS_COLUMNS = (
+    "channel",
+    "platform",
+    "listings",
+    "in doubt",
+    "owed",
+    "oldest",
+    "parked",
+    "writing",
+    "looks",
+    "events",
+    "poison",
+    "swept",
+)
+
+
+@main.command()
+@config_option
+@json_option
+@clean_errors
+def status(config: Path, as_json: bool) -> None:
+    """What every channel has, owes and waits for."""
+
+    async def work(database: Any) -> None:
+        from syncd.db import status as tables  # noqa: PLC0415 - other commands start faster
+
+        async with database.transaction("status") as conn:
+            rows = await tables.channels(conn)
+        if as_json:
+            click.echo(json.dumps([asdict(row) for row in rows], default=str, indent=2))
+        else:
+            _print_status(rows)
+        if any(row.parked or row.events_parked or row.in_doubt for row in rows):
+            sys.exit(NEEDS_PERSON)
+
+    asyncio.run(with_database(config, work))
+
+
+def _print_status(rows: Sequence[Any]) -> None:
+    now = datetime.now(UTC)
+    table = [STATUS_COLUMNS] + [
+        (
+            row.name,
+            row.platform,
+            str(row.listings),
+            str(row.in_doubt),
+            str(row.owed),
+            _ago(row.oldest_owed, now),
+            str(row.parked),
+            str(row.open_attempts),
+            str(row.looks),
+            str(row.events_waiting),
+            str(row.events_parked),
+            _ago(row.swept_at, now),
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for cells in table:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _ago(at: datetime | None, now: datetime) -> str:
+    if at is None:
+        return "-"
+    seconds = max((now - at).total_seconds(), 0)
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"
