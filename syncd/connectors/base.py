@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from syncd.connectors.http import Http
 from syncd.stock.model import Edits, Fact, ListingSeen, OrderNews, Reading, Truth
+from syncd.stock.settle import Outcome
 
 Clock = Callable[[], datetime]
 """Gives the time now, aware and in UTC."""
@@ -115,20 +116,6 @@ class Write:
     key: str
     op: WriteOp
     rows: tuple[WriteRow, ...]
-
-
-class Outcome(StrEnum):
-    """What an answer says about one row."""
-
-    APPLIED = "applied"
-    STALE = "stale"
-    """The comparison failed: the listing does not show `from_quantity`."""
-    REFUSED = "refused"
-    """This row will never be accepted as it is; `reason` holds the platform's words."""
-    NOT_APPLIED = "not_applied"
-    """Fine in itself, but the batch it was in was dropped: send it again under a new key."""
-    UNNAMED = "unnamed"
-    """The batch failed without naming the row: send it again in a smaller batch."""
 
 
 @dataclass(frozen=True, slots=True)

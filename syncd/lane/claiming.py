@@ -15,14 +15,12 @@ from syncd.db.journal import Line
 from syncd.db.outbox import Candidate, Wanted
 from syncd.db.pool import Connection
 from syncd.fanout import Booking
-from syncd.stock.decide import STALE_TIMES, Rank, is_raise, needs_orders_first, owed
+from syncd.stock.claims import Ready, Way, batch, way
+from syncd.stock.decide import is_raise, needs_orders_first
 from syncd.stock.rulebook import ChannelRules
 
 READ_FIRST = timedelta(milliseconds=500)
 """A compared write waits this long for a wished reading; then it goes as a delta."""
-
-STARVING = timedelta(seconds=30)
-"""A delivery owed for longer goes before more urgent ones."""
 
 FIRST_TRY = timedelta(seconds=45)
 """An attempt nobody settled in this time is taken up again: longer than any call may last."""
@@ -45,9 +43,7 @@ class _Pick:
     want: Wanted
     target: int
     level: int
-    op: WriteOp
-    rank: Rank
-    risk: int
+    way: Way
 
 
 async def claim(
@@ -80,9 +76,9 @@ async def claim(
         await shelf.wish(conn, sorted_out.unread, "unread", booking.now)
         booking.lanes.add(rules.id)
     made = Claim([], len(sorted_out.dropped), sorted_out.waits_for_orders)
-    batch = choose(sorted_out.picks, booking.now, caps.batch_max)
-    if batch:
-        made.rows = await _open(conn, booking, rules, key, lease_gen, batch)
+    chosen = choose(sorted_out.picks, booking.now, caps.batch_max)
+    if chosen:
+        made.rows = await _open(conn, booking, rules, key, lease_gen, chosen)
     return made
 
 
@@ -150,35 +146,24 @@ def _pick(
 ) -> _Pick | None:
     """How a candidate is written; None: it shows its target already."""
     wants = rules.target_of(candidate.sku, candidate.warehouse_id, level)
-    compared = caps.write is WriteKind.CAS
-    must = owed(wants, candidate.shown, attempt_open=False)
-    if must is None and (compared or not want.forced):
-        return None
-    hot = candidate.stale_times >= STALE_TIMES or candidate.looking
-    op = WriteOp.DELTA if compared and hot else WriteOp.SET
-    rank, risk = (must.rank, must.risk) if must else (Rank.FALL, 0)
-    return _Pick(candidate, want, wants, level, op, rank, risk)
+    how = way(
+        wants,
+        candidate.shown,
+        compared=caps.write is WriteKind.CAS,
+        forced=want.forced,
+        stale_times=candidate.stale_times,
+        looking=candidate.looking,
+    )
+    return _Pick(candidate, want, wants, level, how) if how is not None else None
 
 
 def choose(picks: Sequence[_Pick], now: datetime, batch_max: int) -> list[_Pick]:
     """One batch: rows that can share a write, the most urgent first, and what starves before them."""
-    if not picks:
-        return []
-
-    def urgency(pick: _Pick) -> tuple[bool, int, int, datetime]:
-        starving = now - pick.candidate.owed_at > STARVING
-        return (not starving, pick.rank, -pick.risk, pick.candidate.owed_at)
-
-    ordered = sorted(picks, key=urgency)
-    first = ordered[0]
-    limit = min(batch_max, first.candidate.batch_cap)
-    return [
-        pick
-        for pick in ordered
-        if pick.op is first.op
-        and pick.candidate.batch_group == first.candidate.batch_group
-        and pick.candidate.batch_cap == first.candidate.batch_cap
-    ][:limit]
+    ready = [
+        Ready(p.way, p.candidate.owed_at, p.candidate.batch_group, p.candidate.batch_cap)
+        for p in picks
+    ]
+    return [picks[place] for place in batch(ready, now, batch_max)]
 
 
 async def _open(
@@ -187,9 +172,9 @@ async def _open(
     rules: ChannelRules,
     key: UUID,
     lease_gen: int,
-    batch: Sequence[_Pick],
+    chosen: Sequence[_Pick],
 ) -> list[OpenRow]:
-    op = batch[0].op
+    op = WriteOp.DELTA if chosen[0].way.delta else WriteOp.SET
     attempt = Attempt(key, rules.id, op, booking.now, booking.now + FIRST_TRY)
     rows = [
         AttemptRow(
@@ -200,7 +185,7 @@ async def _open(
             p.want.version,
             p.want.received_at,
         )
-        for p in batch
+        for p in chosen
     ]
     if not await attempts.open_attempt(conn, attempt, lease_gen, rows):
         return []
@@ -222,5 +207,5 @@ async def _open(
             p.want.version,
             p.want.received_at,
         )
-        for p in batch
+        for p in chosen
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from syncd.connectors.base import Outcome, RowResult, WriteKind, WriteOp
+from syncd.connectors.base import RowResult, WriteKind, WriteOp
 from syncd.corridor import Channel, Core
 from syncd.db import attempts, marks, outbox, shelf, suspense
 from syncd.db.attempts import OpenRow, Settled
@@ -13,9 +13,10 @@ from syncd.db.journal import Line
 from syncd.db.pool import Connection, LostRace
 from syncd.db.suspense import Doubt
 from syncd.fanout import Booking, owe_again
-from syncd.stock.decide import SpentKey, spent_key
+from syncd.stock import settle
 from syncd.stock.facts import clean
 from syncd.stock.model import Reading
+from syncd.stock.settle import Outcome, Sent
 
 TRIES = 8
 """A row whose batch fails without naming a row is parked after standing alone this often."""
@@ -77,18 +78,19 @@ class Settling:
     ) -> Settled:
         """What a shelf shows after its row ended so; `locked` as `attempts.lock_attempt` gives it."""
         undisturbed, shown = locked
-        if result.outcome is Outcome.APPLIED:
-            value = row.to_quantity
-            if row.op == WriteOp.DELTA and shown is not None and row.from_quantity is not None:
-                value = shown + row.to_quantity - row.from_quantity
-            # where levels are the truth only the platform's own stamps are ever compared
-            stamp = result.at or (now if self._blind else None)
-            return Settled(row.listing_id, value, stamp, changed=True, applied=row.version)
-        if self._blind and (result.outcome is Outcome.UNNAMED or not undisturbed):
-            # a partly applied batch does not say which rows it took; and a sale booked during a
-            # write that failed lowered the shelf by itself, which nobody noted
-            return Settled(row.listing_id, shown=None, shown_at=None, changed=True)
-        return Settled(row.listing_id, stale=result.outcome is Outcome.STALE)
+        after = settle.answered(
+            _sent(row),
+            result.outcome,
+            result.at,
+            shown=shown,
+            undisturbed=undisturbed,
+            blind=self._blind,
+            now=now,
+        )
+        if after is None:
+            return Settled(row.listing_id, stale=result.outcome is Outcome.STALE)
+        applied = row.version if result.outcome is Outcome.APPLIED else None
+        return Settled(row.listing_id, after.shown, after.shown_at, changed=True, applied=applied)
 
     async def _close_rows(
         self,
@@ -109,7 +111,7 @@ class Settling:
             await outbox.park(conn, refused, booking.now)
         if not unnamed:
             return
-        cap = max(1, len(rows) // 2) if len(rows) > 1 else 1
+        cap = settle.smaller_batch(len(rows))
         tries = await outbox.postpone(
             conn,
             [
@@ -294,7 +296,7 @@ class Settling:
         """
         if not rows:
             return
-        cap = max(1, batch // 2)
+        cap = settle.smaller_batch(batch)
         tries = await outbox.postpone(
             conn, [(r.listing_id, booking.now, cap, reason) for r in rows]
         )
@@ -346,29 +348,24 @@ class Settling:
     ) -> tuple[Settled, Doubt | None]:
         if reading.quantity is None or shown is None:
             return Settled(row.listing_id, None, None, changed=True), None
-        wanted = row.to_quantity
-        if row.op == WriteOp.DELTA and row.from_quantity is not None:
-            wanted = shown + row.to_quantity - row.from_quantity
-        verdict = spent_key(
+        found = settle.spent(
+            _sent(row),
             shown,
-            wanted,
             reading.quantity,
             reading.at,
             row.created_at,
             row.last_sent_at or row.created_at,
             self._channel.rules.clock_margin_s,
         )
-        amounts = {reading.quantity - wanted, reading.quantity - shown}
-        proposal = 0 if verdict is not SpentKey.UNCLEAR else min(amounts, key=abs)
         doubt = Doubt(
             row.listing_id,
             "spent_key",
-            tuple(sorted(amounts)),
-            proposal,
+            found.candidates,
+            found.proposal,
             {
-                "verdict": verdict,
+                "verdict": found.verdict,
                 "shown": shown,
-                "wanted": wanted,
+                "wanted": found.wanted,
                 "observed": reading.quantity,
                 "observed_at": str(reading.at),
                 "created_at": str(row.created_at),
@@ -378,3 +375,7 @@ class Settling:
             },
         )
         return Settled(row.listing_id, reading.quantity, reading.at, changed=True), doubt
+
+
+def _sent(row: OpenRow) -> Sent:
+    return Sent(row.from_quantity, row.to_quantity, delta=row.op == WriteOp.DELTA)

@@ -19,6 +19,7 @@ from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Reading
 from syncd.lane.settling import Settling
 from syncd.stock.model import Reading as StockReading
+from syncd.stock.settle import Next, next_of
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.lane")
@@ -99,18 +100,17 @@ class Writing:
         self.busy.add(rows[0].attempt_id)
         life_s = self._channel.connector.capabilities.key_lifetime_s
         try:
-            if not self._keyed:
-                if rows[0].times_sent == 0:
-                    # stored by a daemon that ended before it could tell: perhaps sent
+            match next_of(rows[0].times_sent, rows[0].created_at, now, life_s):
+                case Next.SEND:
+                    chosen()
+                    await self._send(rows, resumed=True)
+                case Next.WAIT:
                     await self._unclear(rows, "the daemon ended during this write")
-                else:
+                case Next.READ:
                     # read one after the other: several at once would fill the lane for many calls
                     await self._settle_by_reading(rows, spent=False)
-            elif now - rows[0].created_at > timedelta(seconds=life_s):
-                await self._settle_by_reading(rows, spent=True)
-            else:
-                chosen()
-                await self._send(rows, resumed=True)
+                case Next.SPENT:
+                    await self._settle_by_reading(rows, spent=True)
         except Refused as error:
             # its listings cannot be read: it stays open, and is not asked for in a spin
             await self._unclear(rows, error.reason)

@@ -12,9 +12,6 @@ from enum import IntEnum, StrEnum
 LAG_ASKS = 5
 """A reading older than our own write is asked for again this often, then believed."""
 
-STALE_TIMES = 2
-"""A row whose comparison failed this often goes as a keyed delta, which cannot be stale."""
-
 
 class Rank(IntEnum):
     """Order of deliveries in a lane before age: what is shown too high comes first."""
