@@ -55,37 +55,92 @@ def _text(detail: dict[str, object]) -> str | None:
     return json.dumps(said) if said else None
 
 
-READ = """
-select j.at, c.name as channel, j.sku, j.outcome, j.before, j.after, j.reason
-from journal j left join channel c on c.id = j.channel_id
-where ($1::text is null or j.sku = $1) and ($2::text is null or c.name = $2)
-  and ($3::text is null or j.outcome = $3) and j.at >= $4
-order by j.at desc limit $5
+OWN_PLANS = "set local plan_cache_mode = force_custom_plan"
+LONG = "set local statement_timeout = '110s'"
+LONG_S = 120.0
+"""A search for words nothing is indexed by reads the journal from its newest end."""
+
+SEARCH = """
+select j.at, j.ctid::text as place, c.name as channel, l.location, l.remote, j.sku, j.outcome, j.before,
+    j.after, j.reason, j.detail
+from journal j
+left join channel c on c.id = j.channel_id
+left join listing l on l.id = j.listing_id
+where ($1::text is null or j.sku = $1)
+  and ($2::text is null or j.channel_id = (select id from channel where name = $2))
+  and ($3::text is null or j.outcome = $3)
+  and ($4::text is null or position(lower($4) in lower(j.reason)) > 0
+       or position(lower($4) in lower(j.detail::text)) > 0)
+  and ($5::bigint is null or j.before = $5) and ($6::bigint is null or j.after = $6)
+  and ($7::timestamptz is null or j.at >= $7) and ($8::timestamptz is null or j.at < $8)
+  and ($9::timestamptz is null or j.at <= $9)
+  and ($9::timestamptz is null or (j.at, j.ctid) < ($9, $10::text::tid))
+order by j.at desc, j.ctid desc limit $11
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A journal line as read back."""
+    """A journal line as read back. `place` tells lines of one moment apart: lines never move."""
 
     at: datetime
+    place: str
     channel: str | None
+    location: str | None
+    remote: str | None
     sku: str
     outcome: str
     before: int | None
     after: int | None
     reason: str
+    detail: str | None
+    """JSON: the attempt, the order, and what else there was to say."""
+
+    @property
+    def mark(self) -> tuple[datetime, str]:
+        """Where the next page begins: see `search`."""
+        return self.at, self.place
 
 
-async def read(
-    conn: Connection,
-    *,
-    sku: str | None,
-    channel: str | None,
-    outcome: str | None,
-    since: datetime,
-    limit: int,
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which lines are wanted; what is None does not matter.
+
+    `words` stand anywhere in the reason, the platform's own words, or the details.
+    """
+
+    sku: str | None = None
+    channel: str | None = None
+    outcome: str | None = None
+    words: str | None = None
+    before: int | None = None
+    after: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def search(
+    conn: Connection, wanted: Search, limit: int, mark: tuple[datetime, str] | None = None
 ) -> list[Entry]:
-    """The newest journal lines that match, newest first."""
-    rows = await conn.fetch(READ, sku, channel, outcome, since, limit)
+    """The newest lines that match, newest first; `mark` of the last one: those that follow it.
+
+    The plan is made for what is asked: one for every question would read the journal end to end.
+    """
+    await conn.execute(OWN_PLANS)
+    await conn.execute(LONG)
+    rows = await conn.fetch(
+        SEARCH,
+        wanted.sku,
+        wanted.channel,
+        wanted.outcome,
+        wanted.words,
+        wanted.before,
+        wanted.after,
+        wanted.since,
+        wanted.until,
+        mark[0] if mark else None,
+        mark[1] if mark else None,
+        limit,
+        timeout=LONG_S,
+    )
     return [Entry(*row) for row in rows]

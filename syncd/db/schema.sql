@@ -118,6 +118,7 @@ create table journal (
     reason text not null default ''::text,
     detail jsonb
 ) partition by RANGE (at);
+CREATE INDEX journal_by_outcome ON ONLY public.journal USING btree (outcome, at DESC) WHERE (outcome <> 'delivered'::text);
 CREATE INDEX journal_by_sku ON ONLY public.journal USING btree (sku, at DESC);
 CREATE INDEX journal_by_time ON ONLY public.journal USING btree (at DESC);
 comment on table journal is 'The searchable record of what was done, skipped and failed, per sku; monthly partitions.';
@@ -192,11 +193,12 @@ create table movement (
     note text not null default ''::text,
     occurred_at timestamp with time zone not null,
     recorded_at timestamp with time zone not null,
-    constraint movement_pkey PRIMARY KEY (id),
+    constraint movement_pkey PRIMARY KEY (item_id, warehouse_id, id),
     constraint movement_item_id_warehouse_id_cause_key UNIQUE (item_id, warehouse_id, cause),
     constraint movement_delta_check CHECK (((delta >= '-1000000000'::integer) AND (delta <= 1000000000))),
     constraint movement_kind_check CHECK ((kind = ANY (ARRAY['sale'::text, 'cancellation'::text, 'refund'::text, 'restock'::text, 'receipt'::text, 'pick'::text, 'adjustment'::text, 'stocktake'::text, 'transfer'::text, 'seed'::text, 'edit'::text, 'correction'::text])))
 ) with (autovacuum_vacuum_insert_scale_factor=0.05);
+CREATE INDEX movement_by_id ON public.movement USING brin (id) WITH (autosummarize='on');
 comment on table movement is 'The ledger: signed, immutable rows; a cause happens at most once per item and warehouse.';
 
 create table order_line (

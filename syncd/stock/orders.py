@@ -165,6 +165,12 @@ def cause(channel: str, order: str, line: str, location: str, revision: int) -> 
     return f"{channel}:order:{order}:line:{line}{where}:r{revision}"
 
 
+def order_of(caused: str) -> str:
+    """The order a movement's cause names; empty: it is no order's."""
+    _, found, rest = caused.partition(":order:")
+    return rest.partition(":line:")[0] if found else ""
+
+
 def inside_first_count(seen: OrderSeen, seeded_at: datetime, margin_s: float) -> bool:
     """True for an order that is older than its item's first count and so inside it.
 
