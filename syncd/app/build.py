@@ -9,12 +9,14 @@ from random import Random
 from pydantic import ValidationError
 
 from syncd.config import ChannelSettings, PolicySettings, Settings, problems_of
+from syncd.config.checks import ADMIN
 from syncd.config.complaints import dotted
 from syncd.connectors import PLATFORMS
 from syncd.connectors.base import Capabilities, Clock, Options, WriteKind
 from syncd.connectors.breaker import Breaker
 from syncd.connectors.budget import Budget
 from syncd.connectors.http import CallObserver, Http
+from syncd.console import Role, Token
 from syncd.corridor import Channel
 from syncd.errors import ConfigError
 from syncd.stock.model import Edits, Truth
@@ -186,6 +188,16 @@ def rulebook_of(
             if warehouse.source_channel is not None
         },
     )
+
+
+def tokens_of(settings: Settings) -> tuple[Token, ...]:
+    """Who may call the API."""
+    found = []
+    if settings.ops.token is not None:
+        found.append(Token(ADMIN, Role.ADMIN, settings.ops.token.get_secret_value()))
+    for name, one in settings.ops.tokens.items():
+        found.append(Token(name, Role[one.role.upper()], one.token.get_secret_value()))
+    return tuple(found)
 
 
 def make_channel(

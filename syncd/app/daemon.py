@@ -11,12 +11,20 @@ from pathlib import Path
 
 from syncd import __version__
 from syncd.app import housekeeping
-from syncd.app.build import channel_problems, make_channel, moved, problems_in, rulebook_of
+from syncd.app.build import (
+    channel_problems,
+    make_channel,
+    moved,
+    problems_in,
+    rulebook_of,
+    tokens_of,
+)
 from syncd.app.reload import prepare
 from syncd.app.running import Running
 from syncd.app.storage import Storage
 from syncd.bulk import Bulk
 from syncd.config import Settings, load
+from syncd.console import Access, Api
 from syncd.corridor import Channel, Core
 from syncd.corridor.core import utc_now
 from syncd.db import catalog, status
@@ -44,6 +52,7 @@ class Daemon:
         self._config = config
         self._environ = environ
         self.metrics = Metrics()
+        self._access = Access()
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -148,13 +157,9 @@ class Daemon:
         health.add("door", lambda: (bool(self.door_addresses), "listening"))
         health.add("channels", self._check_channels)
         health.add("event_loop", self._lag.check, live=True)
-        token = self._settings.ops.token
-        self._ops = Ops(
-            self.metrics.render,
-            health.live,
-            health.ready,
-            token=token.get_secret_value() if token else None,
-        )
+        self._ops = Ops(self.metrics.render, health.live, health.ready)
+        Api(self.core, self._access).hang(self._ops.app)
+        self._ask_for_tokens(self._settings)
         sockets = notify.inherited_sockets()
         where = self._settings.http.listen
         self.door_addresses = await self._door.start(Address(where.host, where.port), sockets)
@@ -165,6 +170,12 @@ class Daemon:
             door=[f"{a.host}:{a.port}" for a in self.door_addresses],
             ops=[f"{a.host}:{a.port}" for a in self.ops_addresses],
         )
+
+    def _ask_for_tokens(self, settings: Settings) -> None:
+        self._access.tokens = tokens_of(settings)
+        token = settings.ops.token
+        others = [one.token.get_secret_value() for one in settings.ops.tokens.values()]
+        self._ops.ask_for(token.get_secret_value() if token else None, others)
 
     def _check_channels(self) -> tuple[bool, dict[str, str]]:
         """Closed channels are told, and do not make the daemon unready: the others go on."""
@@ -290,6 +301,7 @@ class Daemon:
         for channel in plan.made:
             self._admit(channel)
         self._door.channels = self._door_channels()
+        self._ask_for_tokens(plan.settings)
         logs.configure(plan.settings.log.level, plan.settings.log.format, plan.settings.secrets())
         bound_s = self._settings.sync.drain_timeout.total_seconds()
         await asyncio.gather(*(r.stop(bound_s) for r in stopped))

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from syncd.config import SyncSettings
 from syncd.corridor import Core
-from syncd.db import bookmark, inbox, outbox, status, suspense
+from syncd.db import answers, bookmark, inbox, outbox, status, suspense
 from syncd.db.outbox import OutboxNow
 from syncd.db.pool import Database
 from syncd.errors import DatabaseAway
@@ -92,6 +92,8 @@ async def retain(core: Core, sync: SyncSettings) -> None:
         async with core.db.transaction("retention") as conn:
             before = today - max(keep, timedelta(0))
             dropped += await bookmark.drop_partitions(conn, table, before)
+    async with core.db.statement("prune_answers") as conn:
+        await answers.prune(conn, core.clock() - sync.retain_answers)
     if made or dropped:
         log.info("partitions.kept", made=made, dropped=dropped)
 

@@ -69,7 +69,7 @@ async def prepare(
                     "body_timeout": old.http.body_timeout,
                 }
             ),
-            "ops": old.ops,
+            "ops": new.ops.model_copy(update={"listen": old.ops.listen}),
         }
     )
     book = await rulebook(kept)

@@ -18,7 +18,7 @@ RESTART_KEYS = (
     ("http", "listen"),
     ("http", "max_body"),
     ("http", "body_timeout"),
-    ("ops",),
+    ("ops", "listen"),
 )
 """What is taken up once, when the process starts."""
 

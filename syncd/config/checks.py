@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import SecretStr
+
 from syncd.config.complaints import Complaint, dotted, nearest
 from syncd.config.models import ChannelSettings, HttpSettings, OpsSettings, Settings
 from syncd.config.policy_checks import policy_contradictions, table
 from syncd.config.values import Address, address
+
+ADMIN = "admin"
+"""Who calls the API with `ops.token`."""
 
 
 def contradictions(tree: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -30,6 +35,7 @@ def contradictions(tree: Mapping[str, Any]) -> Iterator[Complaint]:
             yield from _source(name, source, channels)
     yield from policy_contradictions(tree)
     yield from _addresses(tree)
+    yield from _tokens(table(tree, "ops"))
 
 
 def _source(name: str, source: str, channels: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -62,6 +68,19 @@ def _address(value: Any) -> Address | None:
         return address(value)
     except ValueError:
         return None
+
+
+def _tokens(ops: Mapping[str, Any]) -> Iterator[Complaint]:
+    """Whoever calls the API must be known by the token alone."""
+    seen = [ops.get("token")]
+    for name, token in table(ops, "tokens").items():
+        path = ("ops", "tokens", name)
+        if name == ADMIN:
+            yield Complaint(path, "is the name that ops.token goes by: choose another one")
+        secret = token.get("token") if isinstance(token, Mapping) else None
+        if isinstance(secret, SecretStr) and secret in seen:
+            yield Complaint((*path, "token"), "is somebody else's token too: each needs its own")
+        seen.append(secret)
 
 
 def cautions(settings: Settings) -> Iterator[str]:

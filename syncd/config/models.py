@@ -81,6 +81,16 @@ class HttpSettings(BaseModel):
     body_timeout: LastingDuration = timedelta(seconds=10)
 
 
+class TokenSettings(BaseModel):
+    """Somebody who may call the API, by a token of their own."""
+
+    model_config = TABLE
+
+    token: SecretStr
+    role: Literal["read", "operate", "admin"]
+    """Each may what the one before it may, and more."""
+
+
 class OpsSettings(BaseModel):
     """The operator's listener: metrics, health, API, console."""
 
@@ -88,7 +98,9 @@ class OpsSettings(BaseModel):
 
     listen: Listen = Address("127.0.0.1", 9108)
     token: SecretStr | None = None
-    """Asked for by the API and the console; None: both stay closed."""
+    """Asked for by the API and the console, role admin; None, and no `tokens`: both stay closed."""
+    tokens: dict[Name, TokenSettings] = {}
+    """Others who may call the API; their names stand in journal and ledger."""
 
 
 class SyncSettings(BaseModel):
@@ -104,6 +116,8 @@ class SyncSettings(BaseModel):
     retain_journal: LastingDuration = timedelta(days=365)
     retain_delivery_ids: LastingDuration = timedelta(days=35)
     """A webhook repeated within this time is recognised by its delivery id."""
+    retain_answers: LastingDuration = timedelta(days=7)
+    """A call repeated with its `Idempotency-Key` within this time gets the stored answer."""
     drain_timeout: Duration = timedelta(seconds=20)
     """How long a stopping daemon waits for calls under way."""
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from syncd.config.complaints import Complaint
 from syncd.config.complaints import Path as KeyPath
+from syncd.config.policy_checks import table
 
 SECRET_LIMIT_BYTES = 64 * 1024
 
@@ -33,13 +34,17 @@ class Resolver:
         """What came from credential files named like keys: nothing to warn about."""
 
     def resolve(self, tree: dict[str, Any]) -> dict[str, Any]:
-        """The tree with the secrets of `database.dsn`, `ops.token` and all options in place."""
+        """The tree with the secrets of `database.dsn`, `[ops]` and all options in place."""
         tree = dict(tree)
-        for table, key in (("database", "dsn"), ("ops", "token")):
-            section = tree.get(table)
+        for place, key in (("database", "dsn"), ("ops", "token")):
+            section = tree.get(place)
             if isinstance(section, dict) and key in section:
-                value = self._one(section[key], (table, key), secret=True)
-                tree[table] = {**section, key: value}
+                value = self._one(section[key], (place, key), secret=True)
+                tree[place] = {**section, key: value}
+        tokens = table(tree, "ops").get("tokens")
+        if isinstance(tokens, dict):
+            named = {name: self._token(token, name) for name, token in tokens.items()}
+            tree["ops"] = {**tree["ops"], "tokens": named}
         channels = tree.get("channels")
         if isinstance(channels, dict):
             tree["channels"] = {
@@ -47,6 +52,12 @@ class Resolver:
                 for name, channel in channels.items()
             }
         return tree
+
+    def _token(self, token: Any, name: str) -> Any:
+        if not isinstance(token, dict) or "token" not in token:
+            return token
+        path = ("ops", "tokens", name, "token")
+        return {**token, "token": self._one(token["token"], path, secret=True)}
 
     def _channel(self, channel: Any, path: KeyPath) -> Any:
         if not isinstance(channel, dict) or not isinstance(channel.get("options"), dict):

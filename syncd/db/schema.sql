@@ -13,6 +13,20 @@ create table annotation (
 CREATE INDEX annotation_by_listing ON public.annotation USING btree (listing_id);
 comment on table annotation is 'Where levels are the truth, orders only explain: signed units an order moved and no reading has booked yet.';
 
+create table answer (
+    actor text not null,
+    key text not null,
+    digest bytea not null,
+    status smallint not null,
+    body bytea not null,
+    location text not null default ''::text,
+    answered_at timestamp with time zone not null,
+    constraint answer_pkey PRIMARY KEY (actor, key)
+);
+CREATE INDEX answer_by_time ON public.answer USING btree (answered_at);
+comment on table answer is 'Answers of the API by Idempotency-Key: a call sent again is not done again.';
+comment on column answer.digest is 'Of method, path and body: the same key for another call is refused.';
+
 create table attempt (
     id uuid not null,
     channel_id integer not null,

@@ -40,16 +40,20 @@ class Ops:
         token: str | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
-        """`token`: what `Authorization: Bearer …` must carry on these paths; None: nothing."""
+        """`token`: see `ask_for`."""
         self._render = render
         self._live = live
         self._ready = ready
-        self._token = None if token is None else token.encode()
+        self.ask_for(token)
         self._runner: web.AppRunner | None = None
         self.app = web.Application(middlewares=[problems], client_max_size=max_body_bytes)
         self.app.router.add_get("/metrics", self._metrics)
         self.app.router.add_get("/health/live", self._health_live)
         self.app.router.add_get("/health/ready", self._health_ready)
+
+    def ask_for(self, token: str | None, others: Sequence[str] = ()) -> None:
+        """What `Authorization: Bearer …` must carry on these paths, this or one of the others; None: nothing."""
+        self._tokens = () if token is None else (token.encode(), *(one.encode() for one in others))
 
     async def start(
         self, where: Address | None, sockets: Sequence[socket.socket] = ()
@@ -82,11 +86,12 @@ class Ops:
         return _health(*await self._ready())
 
     def _admit(self, request: web.Request) -> None:
-        if self._token is None:
+        if not self._tokens:
             return
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         offered = given.strip().encode("utf-8", "surrogatepass")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(offered, self._token):
+        known = [hmac.compare_digest(offered, token) for token in self._tokens]
+        if scheme.lower() != "bearer" or not any(known):
             raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
 
 

@@ -18,6 +18,7 @@ from tests.daemon.secrets import canaries
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 CREDENTIALS = (
     "ops_token",
+    "wms_token",
     "uk_token",
     "uk_secret",
     "outlet_key",

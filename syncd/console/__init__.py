@@ -1,0 +1,8 @@
+"""The operator's page and its API, hung on the ops listener."""
+
+from __future__ import annotations
+
+from syncd.console.access import Access, Role, Token
+from syncd.console.api import Api
+
+__all__ = ["Access", "Api", "Role", "Token"]

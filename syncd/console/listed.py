@@ -1,0 +1,12 @@
+"""Every route of the API. A new one is listed here, and nowhere else."""
+
+from __future__ import annotations
+
+from syncd.console import catalogue, looking, wishes
+from syncd.console.routes import Route
+
+ROUTES: tuple[Route, ...] = (
+    *catalogue.ROUTES,
+    *looking.ROUTES,
+    *wishes.ROUTES,
+)

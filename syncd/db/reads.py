@@ -1,0 +1,248 @@
+"""What the API shows: pages by key, so that a page costs the same wherever it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from syncd.db.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    sku: str
+    created_at: datetime
+    levels: str
+    """JSON: quantity by warehouse."""
+    listings: int
+
+
+ITEMS = """
+select i.sku, i.created_at,
+    coalesce((select jsonb_object_agg(w.name, v.quantity) from level v
+              join warehouse w on w.id = v.warehouse_id where v.item_id = i.id), '{}')::text as levels,
+    (select count(*) from listing l where l.item_id = i.id and l.gone_at is null) as listings
+from item i
+where ($1::text is null or i.sku > $1) and ($2::text is null or starts_with(i.sku, $2))
+  and ($3::text is null or exists (select from level v join warehouse w on w.id = v.warehouse_id
+                                   where v.item_id = i.id and w.name = $3))
+order by i.sku limit $4
+"""
+
+
+async def items(
+    conn: Connection, after: str | None, prefix: str | None, warehouse: str | None, limit: int
+) -> list[ItemRow]:
+    """Items by sku, from after one sku on."""
+    return [ItemRow(*row) for row in await conn.fetch(ITEMS, after, prefix, warehouse, limit)]
+
+
+ITEM = "select id from item where sku = $1"
+
+
+async def item(conn: Connection, sku: str) -> int | None:
+    """The id of an item."""
+    found: int | None = await conn.fetchval(ITEM, sku)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LevelRow:
+    warehouse: str
+    quantity: int
+    changed_at: datetime
+    first_counted_at: datetime
+
+
+ITEM_LEVELS = """
+select w.name as warehouse, v.quantity, v.changed_at, v.seeded_at as first_counted_at
+from level v join warehouse w on w.id = v.warehouse_id where v.item_id = $1 order by w.name
+"""
+
+
+async def item_levels(conn: Connection, item_id: int) -> list[LevelRow]:
+    """The levels of an item."""
+    return [LevelRow(*row) for row in await conn.fetch(ITEM_LEVELS, item_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class ListingRow:
+    listing_id: int
+    channel: str
+    location: str
+    remote: str
+    sku: str
+    title: str
+    warehouse: str | None
+    managed: bool
+    skip: str
+    gone_at: datetime | None
+    shown: int | None
+    shown_at: datetime | None
+    attempt_open: bool
+    owed_at: datetime | None
+    parked_at: datetime | None
+    reason: str | None
+
+
+ITEM_LISTINGS = """
+select l.id as listing_id, c.name as channel, l.location, l.remote, l.sku, l.title,
+    w.name as warehouse, l.managed, l.skip, l.gone_at, s.shown, s.shown_at,
+    s.attempt_id is not null as attempt_open, o.owed_at, o.parked_at, o.reason
+from listing l join channel c on c.id = l.channel_id join shelf s on s.listing_id = l.id
+left join warehouse w on w.id = l.warehouse_id
+left join outbox o on o.listing_id = l.id
+where l.item_id = $1 order by c.name, l.location, l.id
+"""
+
+
+async def item_listings(conn: Connection, item_id: int) -> list[ListingRow]:
+    """The listings of an item on every channel."""
+    return [ListingRow(*row) for row in await conn.fetch(ITEM_LISTINGS, item_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class MovementRow:
+    id: int
+    warehouse: str
+    delta: int
+    kind: str
+    cause: str
+    channel: str | None
+    event_id: int | None
+    actor: str
+    note: str
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+HISTORY = """
+select m.id, w.name as warehouse, m.delta, m.kind, m.cause, c.name as channel, m.event_id, m.actor,
+    m.note, m.occurred_at, m.recorded_at
+from movement m join warehouse w on w.id = m.warehouse_id
+left join channel c on c.id = m.channel_id
+where m.item_id = $1 and ($2::bigint is null or m.id < $2) and ($3::text is null or w.name = $3)
+  and ($4::text is null or m.kind = $4) and ($5::timestamptz is null or m.occurred_at >= $5)
+order by m.id desc limit $6
+"""
+
+
+async def history(
+    conn: Connection,
+    item_id: int,
+    before: int | None,
+    *,
+    warehouse: str | None,
+    kind: str | None,
+    since: datetime | None,
+    limit: int,
+) -> list[MovementRow]:
+    """Movements of an item, the one recorded last first."""
+    rows = await conn.fetch(HISTORY, item_id, before, warehouse, kind, since, limit)
+    return [MovementRow(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    at: datetime
+    channel: str | None
+    sku: str
+    outcome: str
+    before: int | None
+    after: int | None
+    reason: str
+    detail: str | None
+    part: int
+    place: str
+
+
+JOURNAL_PAGE = """
+select j.at, c.name as channel, j.sku, j.outcome, j.before, j.after, j.reason, j.detail::text as detail,
+    j.tableoid::bigint as part, j.ctid::text as place
+from journal j left join channel c on c.id = j.channel_id
+where ($1::text is null or j.sku = $1) and ($2::text is null or c.name = $2)
+  and ($3::text is null or j.outcome = $3)
+  and ($4::timestamptz is null or j.at >= $4) and ($5::timestamptz is null or j.at < $5)
+  and ($6::timestamptz is null or j.at <= $6)
+  and ($6::timestamptz is null or (j.at, j.tableoid, j.ctid) < ($6, $7::bigint::oid, $8::text::tid))
+order by j.at desc, j.tableoid desc, j.ctid desc limit $9
+"""
+
+
+async def journal_page(
+    conn: Connection,
+    before: tuple[datetime, int, str] | None,
+    *,
+    sku: str | None,
+    channel: str | None,
+    outcome: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+) -> list[JournalRow]:
+    """Journal lines, newest first. Lines are never changed, so where one lies names it."""
+    key = before or (None, None, None)
+    rows = await conn.fetch(JOURNAL_PAGE, sku, channel, outcome, since, until, *key, limit)
+    return [JournalRow(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRow:
+    kind: str
+    id: int
+    channel: str | None
+    sku: str | None
+    location: str | None
+    parked_at: datetime
+    reason: str
+
+
+PARKED = """
+select p.kind, p.id, c.name as channel, p.sku, p.location, p.parked_at, p.reason
+from (
+    select 'delivery' as kind, o.listing_id as id, o.channel_id, l.sku, l.location, o.parked_at, o.reason
+    from outbox o join listing l on l.id = o.listing_id where o.parked_at is not null
+    union all
+    select 'event', q.event_id, q.channel_id, null, null, q.parked_at, q.reason from inbox_parked q
+) p left join channel c on c.id = p.channel_id
+where ($1::text is null or (p.kind, p.id) > ($1, $2::bigint)) and ($3::text is null or c.name = $3)
+  and ($4::text is null or p.kind = $4)
+order by p.kind, p.id limit $5
+"""
+
+
+async def parked(
+    conn: Connection,
+    after: tuple[str, int] | None,
+    channel: str | None,
+    kind: str | None,
+    limit: int,
+) -> list[ParkedRow]:
+    """Deliveries and events that were given up until a person acts."""
+    key = after or (None, None)
+    return [ParkedRow(*row) for row in await conn.fetch(PARKED, *key, channel, kind, limit)]
+
+
+@dataclass(frozen=True, slots=True)
+class WishRow:
+    id: int
+    kind: str
+    channel: str | None
+    skus: Sequence[str] | None
+    asked_at: datetime
+    started_at: datetime | None
+    done_at: datetime | None
+    result: str | None
+
+
+WISH = """
+select id, kind, channel, skus, asked_at, started_at, done_at, result::text as result
+from wish where id = $1
+"""
+
+
+async def wish(conn: Connection, wish_id: int) -> WishRow | None:
+    """A wish and what became of it."""
+    row = await conn.fetchrow(WISH, wish_id)
+    return WishRow(*row) if row else None
