@@ -13,6 +13,7 @@ from syncd.corridor.bells import rung
 from syncd.corridor.speaking import speak
 from syncd.db import bookmark, catalog, inbox, outbox, shelf
 from syncd.db.bookmark import Wish
+from syncd.db.journal import Line
 from syncd.errors import DatabaseAway, SyncdError
 from syncd.fanout import CataloguePage, enter_page, owe_again
 from syncd.stock.model import Kind, Truth
@@ -22,6 +23,9 @@ log = get_logger("syncd.bulk")
 
 POLL_S = 1.0
 PIECE = 500
+TOLD_SKUS = 100
+"""Of the skus a person named so many stand in the journal."""
+
 SEED_ORDERS = timedelta(days=60)
 """Before a seed, orders changed in this time are made known: what they hold is inside the count."""
 
@@ -62,10 +66,21 @@ class Bulk:
         except Exception as error:
             log.exception("wish.failed", kind=wish.kind)
             result = {"error": f"{type(error).__name__}: see the log"}
-        async with self._core.db.transaction("wish_done") as conn:
+        async with self._core.booking("wish_done") as (conn, booking):
             await bookmark.wish_done(conn, wish.id, result, self._core.clock())
+            booking.journal.append(self._told(wish, result))
         log.info("wish.done", kind=wish.kind, **result)
         return True
+
+    def _told(self, wish: Wish, result: dict[str, object]) -> Line:
+        """What a person asked for and what became of it."""
+        named = self._core.rulebook.named(wish.channel) if wish.channel else None
+        skus = wish.skus or []
+        detail: dict[str, object] = {"wish": wish.id, "result": result}
+        if len(skus) > 1:
+            detail["skus"] = skus[:TOLD_SKUS]
+        sku = skus[0] if len(skus) == 1 and wish.kind != "seed" else ""
+        return Line("asked", sku, named.id if named else None, reason=wish.kind, detail=detail)
 
     async def _carry_out(self, wish: Wish) -> dict[str, object]:
         if wish.channel is not None and self._core.rulebook.named(wish.channel) is None:

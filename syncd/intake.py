@@ -10,6 +10,7 @@ from syncd.corridor import Core, follow_links
 from syncd.corridor.bells import rung
 from syncd.db import inbox
 from syncd.db.inbox import QueuedEvent
+from syncd.db.journal import Line
 from syncd.db.pool import LostRace
 from syncd.errors import BadFact, DatabaseAway
 from syncd.fanout import Booking, Heard, book
@@ -103,6 +104,9 @@ class Intake:
                 await book(conn, booking, heard)
             if bad:
                 await inbox.park(conn, list(bad), list(bad.values()), booking.now)
+                booking.journal += [
+                    _parked(e, bad[e.event_id]) for e in events if e.event_id in bad
+                ]
             await inbox.done(conn, [e.event_id for e in events if e.event_id not in bad])
             for event in events:
                 outcome = "poison" if event.event_id in bad else "taken"
@@ -141,4 +145,10 @@ class Intake:
         log.error("event.parked", event_id=event.event_id, error=reason)
         async with self._core.booking("intake_park") as (conn, booking):
             await inbox.park(conn, [event.event_id], [reason], booking.now)
+            booking.journal.append(_parked(event, reason))
             booking.outcomes[event.channel_id, "poison"] += 1
+
+
+def _parked(event: QueuedEvent, reason: str) -> Line:
+    detail: dict[str, object] = {"event": event.event_id, "topic": event.topic}
+    return Line("event_parked", "", event.channel_id, reason=reason, detail=detail)

@@ -77,6 +77,7 @@ class Sweeper:
                     failures = 0
                 except (ChannelError, DatabaseAway) as error:
                     log.warning("sweep.failed", channel=self._channel.name, reason=str(error))
+                    self._core.note(Line("sweep_failed", "", self._channel.id, reason=str(error)))
                     failures += 1
                     wait_s = min(wait_s, self._core.rng.uniform(RETRY_S[0], _patience_s(failures)))
             await rung(bell, wait_s)
@@ -240,11 +241,14 @@ class Sweeper:
                     topic=topic,
                     reason=str(error),
                 )
+                reason = f"{topic}: {error}"
+                self._core.note(Line("subscribe_failed", "", self._channel.id, reason=reason))
                 if not isinstance(error, RetryLater) and self._channel.closed:
                     raise
             else:
                 gauge.dec()
                 log.info("subscription.made", channel=self._channel.name, topic=topic)
+                self._core.note(Line("subscribed", "", self._channel.id, reason=topic))
         return len(missing)
 
 

@@ -28,6 +28,7 @@ from syncd.console import Access, Api
 from syncd.corridor import Channel, Core
 from syncd.corridor.core import utc_now
 from syncd.db import catalog, status
+from syncd.db.journal import Line
 from syncd.errors import ConfigError, DatabaseAway
 from syncd.intake import Intake
 from syncd.reconcile import SweepPlan
@@ -150,6 +151,7 @@ class Daemon:
         self.metrics.config_last_reload_successful.set(1)
         self.metrics.config_last_reload_success_timestamp_seconds.set_to_current_time()
         log.info("daemon.started", version=__version__, channels=sorted(self._settings.channels))
+        self.core.note(Line("started", reason=f"syncd {__version__}"))
 
     async def _listen(self) -> None:
         health = Health()
@@ -274,6 +276,7 @@ class Daemon:
             except (ConfigError, DatabaseAway) as error:
                 problems = error.problems if isinstance(error, ConfigError) else [str(error)]
                 log.warning("config.reload_refused", problems=problems)
+                self.core.note(Line("reload_refused", reason="; ".join(problems)))
                 self.metrics.config_last_reload_successful.set(0)
                 return False
             finally:
@@ -312,13 +315,15 @@ class Daemon:
                 channel = next(c for c in self.core.channels.values() if c.name == name)
                 self._run_channel(channel)
         self.core.bells.intake.set()
-        log.info(
-            "config.reloaded",
-            added=plan.added,
-            removed=plan.removed,
-            changed=plan.changed,
-            needs_restart=plan.needs_restart,
-        )
+        said = {
+            "added": plan.added,
+            "removed": plan.removed,
+            "changed": plan.changed,
+            "needs_restart": plan.needs_restart,
+        }
+        log.info("config.reloaded", **said)
+        told = "; ".join(f"{what}: {', '.join(names)}" for what, names in said.items() if names)
+        self.core.note(Line("reloaded", reason=told))
 
     async def _drain(self) -> None:
         """Answer who is inside, end what is under way, leave the rest in its tables."""
@@ -335,6 +340,8 @@ class Daemon:
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+        with suppress(DatabaseAway):
+            await self.core.write_notes()
         await self._lag.stop()
         await self._ops.stop()
         for channel in self.core.channels.values():

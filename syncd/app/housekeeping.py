@@ -30,7 +30,8 @@ async def sample_for_ever(core: Core) -> None:
 
 
 async def sample(core: Core) -> None:
-    """Set every gauge that is read from the database."""
+    """Set every gauge that is read from the database, and write what was noted for the journal."""
+    await core.write_notes()
     now, metrics = core.clock(), core.metrics
     async with core.db.transaction("sample") as conn:
         oldest = await inbox.oldest(conn)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
 from uuid import UUID, uuid4
 
 from syncd.connectors.base import Connector
-from syncd.connectors.breaker import Breaker
+from syncd.connectors.breaker import Breaker, State
 from syncd.connectors.http import Http
 from syncd.corridor.bells import Bells
 from syncd.db import journal
+from syncd.db.journal import Line
 from syncd.db.pool import Connection, Database
 from syncd.fanout import Booking
 from syncd.stock.rulebook import ChannelRules, Rulebook
@@ -21,6 +23,9 @@ from syncd.telemetry.logs import get_logger
 from syncd.telemetry.metrics import Metrics
 
 log = get_logger("syncd.core")
+
+NOTES = 10_000
+"""So many notes wait for a database that is away; the oldest go first."""
 
 
 def utc_now() -> datetime:
@@ -38,6 +43,8 @@ class Channel:
     breaker: Breaker
     closed: str = ""
     closed_at: datetime | None = None
+    broken: State = State.CLOSED
+    """The breaker's state as it was last told."""
     baselined: bool = False
     sales_seen_at: datetime | None = None
 
@@ -66,6 +73,8 @@ class Core:
     gather_s: float = 0.0
     """How long lanes wait for more before they read or write: above 0 while events come by the
     thousand."""
+    notes: deque[Line] = field(default_factory=lambda: deque(maxlen=NOTES))
+    """Journal lines of what happened outside of any transaction, until they are written."""
 
     @asynccontextmanager
     async def booking(self, name: str) -> AsyncIterator[tuple[Connection, Booking]]:
@@ -86,10 +95,27 @@ class Core:
             if channel_id in self.channels:
                 self.close(self.channels[channel_id], reason)
 
+    def note(self, line: Line) -> None:
+        """Keep a journal line of something no transaction stands for: `write_notes` writes it soon."""
+        self.notes.append(replace(line, at=self.clock()))
+
+    async def write_notes(self) -> None:
+        """Write what was noted; raises DatabaseAway, and then they are kept."""
+        lines = list(self.notes)
+        if not lines:
+            return
+        async with self.db.transaction("notes") as conn:
+            await journal.write(conn, lines, self.clock())
+        for line in lines:
+            # a full deque has dropped its oldest meanwhile
+            if self.notes and self.notes[0] is line:
+                self.notes.popleft()
+
     def close(self, channel: Channel, reason: str) -> None:
         """Stop a channel: its lane makes no call but probes until it answers again."""
         if not channel.closed:
             log.warning("channel.closed", channel=channel.name, reason=reason)
+            self.note(Line("channel_stopped", "", channel.id, reason=f"shut out: {reason}"))
         channel.closed = reason
         channel.closed_at = self.clock()
         self.metrics.breaker_state.labels(channel.name).set(2)
@@ -98,6 +124,7 @@ class Core:
         """The channel answers again."""
         if channel.closed:
             log.info("channel.reopened", channel=channel.name, was=channel.closed)
+            self.note(Line("channel_resumed", "", channel.id, reason="it answers again"))
         channel.closed = ""
         channel.closed_at = None
         self.metrics.breaker_state.labels(channel.name).set(0)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from syncd.connectors.breaker import State
 from syncd.corridor.core import Channel, Core
+from syncd.db.journal import Line
 from syncd.errors import ChannelClosed, Refused, RetryLater
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ async def speak(core: Core, channel: Channel, call: Awaitable[T]) -> T:
             channel.breaker.ok()
         else:
             channel.breaker.fail()
-        _show(core, channel)
+        _show(core, channel, error.reason)
         raise
     except ChannelClosed as error:
         channel.breaker.ok()
@@ -39,7 +40,14 @@ async def speak(core: Core, channel: Channel, call: Awaitable[T]) -> T:
     return answer
 
 
-def _show(core: Core, channel: Channel) -> None:
+def _show(core: Core, channel: Channel, reason: str = "") -> None:
+    state = channel.breaker.state
     if not channel.closed:
-        number = STATE_NUMBERS[channel.breaker.state]
-        core.metrics.breaker_state.labels(channel.name).set(number)
+        core.metrics.breaker_state.labels(channel.name).set(STATE_NUMBERS[state])
+    if state is channel.broken or state is State.HALF_OPEN:
+        return
+    channel.broken = state
+    if state is State.OPEN:
+        core.note(Line("channel_stopped", "", channel.id, reason=f"no answers: {reason}"))
+    else:
+        core.note(Line("channel_resumed", "", channel.id, reason="it answers again"))

@@ -23,12 +23,17 @@ class Line:
     after: int | None = None
     reason: str = ""
     detail: dict[str, object] = field(default_factory=dict)
+    at: datetime | None = None
+    """When it was, where that is before it could be written; None: now."""
 
 
 WRITE = """
 insert into journal (at, channel_id, listing_id, sku, outcome, before, after, reason, detail)
-select $1, g.* from unnest($2::int[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
-                           $7::bigint[], $8::text[], $9::jsonb[]) as g
+select coalesce(g.at, $1), g.channel_id, g.listing_id, g.sku, g.outcome, g.before, g.after, g.reason,
+    g.detail
+from unnest($2::int[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
+            $9::jsonb[], $10::timestamptz[])
+    as g(channel_id, listing_id, sku, outcome, before, after, reason, detail, at)
 """
 
 
@@ -47,6 +52,7 @@ async def write(conn: Connection, lines: Sequence[Line], now: datetime) -> None:
         [x.after for x in lines],
         [clean(x.reason)[:500] for x in lines],
         [_text(x.detail) for x in lines],
+        [x.at for x in lines],
     )
 
 

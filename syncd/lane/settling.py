@@ -194,8 +194,11 @@ class Settling:
         outcome = Outcome.REFUSED if len(rows) == 1 else Outcome.UNNAMED
         await self.answered(rows, [RowResult(outcome, reason)] * len(rows), lease_gen)
 
-    async def not_sent(self, rows: Sequence[OpenRow], lease_gen: int) -> None:
-        """The write certainly was not applied: its rows stay owed and its shelves as they were."""
+    async def not_sent(self, rows: Sequence[OpenRow], lease_gen: int, reason: str = "") -> None:
+        """The write certainly was not applied: its rows stay owed and its shelves as they were.
+
+        `reason` empty: it was throttled, which is counted and not told row by row.
+        """
         async with self._core.booking("settle_not_sent") as (conn, booking):
             locked = await attempts.lock_attempt(conn, rows[0].attempt_id, lease_gen)
             if locked:
@@ -204,6 +207,9 @@ class Settling:
                     self._settled(row, dropped, locked[row.listing_id], booking.now) for row in rows
                 ]
                 await attempts.settle(conn, rows[0].attempt_id, settled)
+                if reason:
+                    not_applied = RowResult(Outcome.NOT_APPLIED, f"not sent: {reason}")
+                    booking.journal += [self._line(row, not_applied) for row in rows]
 
     async def journal_unclear(self, rows: Sequence[OpenRow], reason: str) -> None:
         """Tell, once per attempt, that nobody knows whether it was applied."""

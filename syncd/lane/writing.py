@@ -141,7 +141,8 @@ class Writing:
             if before or getattr(error, "maybe_applied", False):
                 await kept(lambda: self._unclear(rows, reason))
             else:
-                await kept(lambda: self._settling.not_sent(rows, self.lease_gen))
+                told = "" if getattr(error, "throttled", False) else reason
+                await kept(lambda: self._settling.not_sent(rows, self.lease_gen, told))
             raise
         except asyncio.CancelledError:
             # stopped while the answer was under way: it is taken up again at the next start
