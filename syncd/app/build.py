@@ -22,7 +22,7 @@ from syncd.errors import ConfigError
 from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
 from syncd.stock.policy import Policy, Zero
-from syncd.stock.rulebook import ChannelRules, Rulebook, with_claimants
+from syncd.stock.rulebook import ChannelRules, Rulebook, truth_of, with_claimants
 from syncd.telemetry.metrics import Metrics
 
 
@@ -80,10 +80,11 @@ def _unsupported(name: str, channel: ChannelSettings, caps: Capabilities) -> lis
         found.append(
             f'{where}.edits: "{channel.edits}" is not supported on {channel.platform}; it can be {can}'
         )
-    if channel.truth not in (None, Truth.NONE, caps.truth):
+    truth = truth_of(caps.truth, channel.edits)
+    if channel.truth not in (None, Truth.NONE, truth):
         found.append(
             f'{where}.truth: "{channel.truth}" does not fit {channel.platform}, whose truth is '
-            f'"{caps.truth}"'
+            f'"{truth}"{_why(truth, caps)}'
         )
     if _truth(channel, caps) is Truth.LEVELS:
         found += [
@@ -119,8 +120,17 @@ def _source_problems(name: str, settings: Settings, source: str, location: str |
     return [f'{problem} "{source}/LOCATION"']
 
 
+def _why(truth: Truth, caps: Capabilities) -> str:
+    """What decides the truth where the platform alone does not."""
+    if caps.truth is not Truth.LEVELS or caps.edits <= {Edits.ADOPT}:
+        return ""
+    if truth is Truth.LEVELS:
+        return ' with edits = "adopt"'
+    return " while edits are not adopted: a level alone cannot tell a sale from an edit"
+
+
 def _truth(channel: ChannelSettings, caps: Capabilities) -> Truth:
-    return channel.truth or caps.truth
+    return channel.truth or truth_of(caps.truth, channel.edits)
 
 
 def rules_of(
@@ -220,7 +230,9 @@ def make_channel(
         wait_seconds=metrics.budget_wait_seconds.observe,
     )
     http = Http(options.base_url, budget, observer=_observer(rules.name, metrics))
-    connector = platform.connector(options, http, clock)
+    by_location = caps.places_on_request and rules.truth is Truth.ORDERS and rules.by_location
+    more = {"by_location": True} if by_location else {}
+    connector = platform.connector(options, http, clock, **more)
     return Channel(rules, connector, http, Breaker(clock=monotonic, rng=rng))
 
 

@@ -67,6 +67,8 @@ class Capabilities:
     orders_max: int = 50
     """Orders that one call of `orders` brings."""
     locations: bool = False
+    places_on_request: bool = False
+    """Orders say which location each line is sent from only if the connector is made `by_location`."""
     batch_atomic: bool = False
     """One bad row fails the whole write."""
     sells_down: bool = True

@@ -10,7 +10,6 @@ import msgspec
 from syncd.stock.model import QUANTITY_LIMIT, Kind, LineSeen, ListingSeen, OrderSeen
 
 _Count = Annotated[int, msgspec.Meta(ge=-QUANTITY_LIMIT, le=QUANTITY_LIMIT)]
-_Units = Annotated[int, msgspec.Meta(ge=0, le=QUANTITY_LIMIT)]
 _Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -28,8 +27,13 @@ class LineBody(msgspec.Struct, frozen=True):
     listing: _Id
     sku: str
     location: str
-    taken: _Units
-    kept: _Units
+    taken: _Count
+    """Below 0 where units came back to another location than they were sent from."""
+    kept: _Count
+
+    def __post_init__(self) -> None:
+        if min(self.taken, self.kept) < 0 and not self.location:
+            raise ValueError("a line of no location that holds less than nothing")
 
 
 class OrderBody(msgspec.Struct, frozen=True):

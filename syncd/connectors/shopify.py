@@ -1,4 +1,5 @@
-"""Shopify, Admin GraphQL 2026-04 and later: truth from levels, guarded and keyed writes in batches.
+"""Shopify, Admin GraphQL 2026-04 and later: guarded and keyed writes in batches; truth from levels,
+or from orders where edits are not adopted.
 
 A write compares with what the listing showed and carries a key, so nothing it does can erase a sale
 or happen twice; a webhook about a level is only a hint to read.
@@ -54,7 +55,9 @@ from syncd.connectors.shopify_answers import (
     number_in,
     observe,
     order_of,
+    placed_of,
     price,
+    put_back,
     reading,
     results,
     sendable,
@@ -64,8 +67,9 @@ from syncd.connectors.shopify_answers import (
 )
 from syncd.connectors.shopify_facts import facts, order_gone, stamp
 from syncd.connectors.shopify_grant import Credentials, Grant
+from syncd.connectors.shopify_places import by_place
 from syncd.errors import BadFact, ChannelClosed, Refused, RetryLater, Unsigned
-from syncd.stock.model import Edits, Fact, ListingSeen, OrderSeen, Reading, Truth
+from syncd.stock.model import Edits, Fact, ListingSeen, OrderHint, OrderSeen, Reading, Truth
 
 TOPICS = frozenset(
     {
@@ -86,6 +90,9 @@ TOPICS = frozenset(
 """products/update is left out: it repeats every stock change and says nothing the levels do not."""
 
 SCOPES = ("read_products", "read_locations", "read_inventory", "write_inventory", "read_orders")
+
+PLACES_SCOPE = "read_merchant_managed_fulfillment_orders"
+"""What asking for an order's fulfilment orders takes (vendor documentation)."""
 
 WRITE_COST = 13.0
 """Points of a quantity write that selects its group (recorded on API 2026-04, 2026-06-25)."""
@@ -158,13 +165,14 @@ class ShopifyOptions(Options):
 
 CAPABILITIES = Capabilities(
     truth=Truth.LEVELS,
-    edits=frozenset({Edits.ADOPT}),
+    edits=frozenset({Edits.ADOPT, Edits.OVERWRITE}),
     write=WriteKind.CAS,
     batch_max=250,
     batch_atomic=True,
     read_max=250,
     topics=TOPICS,
     locations=True,
+    places_on_request=True,
     key_lifetime_s=20 * 3600.0,
     workers=4,
     write_cost=WRITE_COST,
@@ -175,9 +183,15 @@ CAPABILITIES = Capabilities(
 
 
 class Shopify:
-    """One shop. Ids are numeric text: an item's inventory item, a location's location."""
+    """One shop. Ids are numeric text: an item's inventory item, a location's location.
 
-    def __init__(self, options: ShopifyOptions, http: Http, clock: Clock) -> None:
+    `by_location`: orders say which location each line is sent from. Their webhooks do not, so each
+    order is fetched, with its fulfilment orders.
+    """
+
+    def __init__(
+        self, options: ShopifyOptions, http: Http, clock: Clock, *, by_location: bool = False
+    ) -> None:
         self.capabilities = CAPABILITIES
         self._options = options
         self._http = http
@@ -185,6 +199,7 @@ class Shopify:
         self._clock = clock
         self._path = f"/admin/api/{options.api_version}/graphql.json"
         self._secrets = options.secrets()
+        self._by_location = by_location
         self._grant = Grant(options.credentials(), http, clock)
 
     async def open(self) -> Whoami:
@@ -196,7 +211,8 @@ class Shopify:
             raise RetryLater("the shop did not say who we are") from error
         granted |= {"read_" + s.removeprefix("write_") for s in granted if s.startswith("write_")}
         notes = () if domain == self._domain else (f"the shop calls itself {domain}",)
-        return Whoami(domain, tuple(s for s in SCOPES if s not in granted), notes)
+        wanted = (*SCOPES, PLACES_SCOPE) if self._by_location else SCOPES
+        return Whoami(domain, tuple(s for s in wanted if s not in granted), notes)
 
     async def close(self) -> None:
         await self._http.close()
@@ -235,7 +251,10 @@ class Shopify:
     # -- parse ----------------------------------------------------------------------------------
 
     def parse(self, event: Event) -> Sequence[Fact]:
-        return facts(event.topic, event.body)
+        found = facts(event.topic, event.body)
+        if self._by_location:
+            return [OrderHint(x.order) if isinstance(x, OrderSeen) else x for x in found]
+        return found
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -374,7 +393,7 @@ class Shopify:
             page = shaped(data.get("orders"), shapes.OrderNodes)
             yield [
                 await self._whole_order(order.id)
-                if order.refunds or order.line_items.page_info.has_next_page
+                if self._by_location or order.refunds or order.line_items.page_info.has_next_page
                 else order_of(order, order.line_items.nodes, [])
                 for order in page.nodes
             ]
@@ -397,14 +416,40 @@ class Shopify:
             if (after := next_page(order.line_items.page_info)) is None:
                 break
         refunded = [row for refund in order.refunds for row in await self._refund_lines(refund.id)]
-        return order_of(order, lines, refunded)
+        seen = order_of(order, lines, refunded)
+        if not self._by_location:
+            return seen
+        return by_place(seen, placed_of(await self._fulfilments(gid)), put_back(refunded))
+
+    async def _fulfilments(self, gid: str) -> list[shapes.FulfilmentPart]:
+        after: str | None = None
+        parts: list[shapes.FulfilmentPart] = []
+        while True:
+            variables = {"id": gid, "after": after}
+            data = await self._ask("fulfilments", docs.FULFILMENTS, variables, cost=530)
+            found = (data.get("order") or {}).get("fulfillmentOrders")
+            page = shaped(found, shapes.FulfilmentNodes)
+            for part in page.nodes:
+                more = part.line_items.page_info
+                while (line := next_page(more)) is not None:
+                    variables = {"id": part.id, "after": line}
+                    document = docs.MORE_FULFILMENT_LINES
+                    data = await self._ask("fulfilment_lines", document, variables, cost=204)
+                    rest = shaped(data, shapes.MorePlaced).nodes[0].line_items
+                    part.line_items.nodes += rest.nodes
+                    more = rest.page_info
+            parts += page.nodes
+            if (after := next_page(page.page_info)) is None:
+                return parts
 
     async def _refund_lines(self, gid: str) -> list[shapes.RefundLine]:
         after: str | None = None
         rows: list[shapes.RefundLine] = []
+        document = docs.REFUND_PLACES if self._by_location else docs.REFUND_LINES
         while True:
             variables = {"id": gid, "after": after}
-            data = await self._ask("refund", docs.REFUND_LINES, variables, cost=203)
+            cost = 304 if self._by_location else 203
+            data = await self._ask("refund", document, variables, cost=cost)
             found = (data.get("refund") or {}).get("refundLineItems")
             page = shaped(found, shapes.RefundLineNodes)
             rows += page.nodes

@@ -17,6 +17,7 @@ from syncd.connectors.base import Outcome, RowResult, WriteRow
 from syncd.connectors.budget import Budget
 from syncd.connectors.http import Answer, error_words
 from syncd.connectors.shopify_facts import KEPT_OFF_SHELF, order_seen, stamp, tail, units
+from syncd.connectors.shopify_places import Placed, PutBack
 from syncd.errors import BadFact, ChannelClosed, Refused, RetryLater
 from syncd.stock.model import ListingSeen, OrderSeen, Reading
 
@@ -181,6 +182,34 @@ def order_of(
         return order_seen(order, rows, off_shelf, at, restocked)
     except (BadFact, ValueError) as error:
         raise RetryLater(f"an order that cannot be: {error}") from error
+
+
+def placed_of(parts: Sequence[shapes.FulfilmentPart]) -> list[Placed]:
+    """What fulfilment orders assign, oldest first; a location that was deleted assigns nothing."""
+    return [
+        Placed(
+            number_in(line.line_item.id, "LineItem"),
+            number_in(part.assigned_location.location.id, "Location"),
+            line.total_quantity,
+        )
+        for part in sorted(parts, key=lambda part: part.created_at or "")
+        if part.assigned_location.location is not None
+        for line in part.line_items.nodes
+    ]
+
+
+def put_back(refunded: Sequence[shapes.RefundLine]) -> list[PutBack]:
+    """Where refunds put units back; a cancellation takes back what was never sent."""
+    return [
+        PutBack(
+            number_in(row.line_item.id, "LineItem"),
+            number_in(row.location.id, "Location"),
+            row.quantity,
+            sent=row.restock_type.lower() != "cancel",
+        )
+        for row in refunded
+        if row.location is not None and row.restock_type.lower() != KEPT_OFF_SHELF
+    ]
 
 
 def sendable(address: str) -> bool:

@@ -142,6 +142,38 @@ query RefundLines($id: ID!, $after: String) {
   }
 }"""
 
+REFUND_PLACES = """\
+query RefundPlaces($id: ID!, $after: String) {
+  refund(id: $id) {
+    refundLineItems(first: 100, after: $after) {
+      nodes { quantity restockType lineItem { id } location { id } }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+}"""
+
+_PLACED = "nodes { totalQuantity lineItem { id } } pageInfo { hasNextPage endCursor }"
+
+FULFILMENTS = f"""\
+query Fulfilments($id: ID!, $after: String) {{
+  order(id: $id) {{
+    fulfillmentOrders(first: 5, after: $after) {{
+      nodes {{
+        id createdAt assignedLocation {{ location {{ id }} }}
+        lineItems(first: 50) {{ {_PLACED} }}
+      }}
+      pageInfo {{ hasNextPage endCursor }}
+    }}
+  }}
+}}"""
+
+MORE_FULFILMENT_LINES = f"""\
+query MoreFulfilmentLines($id: ID!, $after: String) {{
+  nodes(ids: [$id]) {{
+    ... on FulfillmentOrder {{ lineItems(first: 100, after: $after) {{ {_PLACED} }} }}
+  }}
+}}"""
+
 _SUBSCRIPTION = "id topic uri format includeFields filter"
 
 WEBHOOK_LIST = f"""\
@@ -182,6 +214,9 @@ DOCUMENTS = {
     "OrdersPage": ORDERS_PAGE,
     "OneOrder": ONE_ORDER,
     "RefundLines": REFUND_LINES,
+    "RefundPlaces": REFUND_PLACES,
+    "Fulfilments": FULFILMENTS,
+    "MoreFulfilmentLines": MORE_FULFILMENT_LINES,
     "WebhookList": WEBHOOK_LIST,
     "WebhookCreate": WEBHOOK_CREATE,
     "WebhookUpdate": WEBHOOK_UPDATE,

@@ -187,10 +187,45 @@ class RefundLine(Struct, rename="camel"):
     quantity: int
     restock_type: str
     line_item: Named
+    location: Named | None = None
 
 
 class RefundLineNodes(Struct, rename="camel"):
     nodes: list[RefundLine]
+    page_info: PageInfo
+
+
+class AssignedLocation(Struct):
+    location: Named | None = None
+
+
+class PlacedLine(Struct, rename="camel"):
+    total_quantity: int
+    line_item: Named
+
+
+class PlacedLines(Struct, rename="camel"):
+    nodes: list[PlacedLine]
+    page_info: PageInfo
+
+
+class FulfilmentPart(Struct, rename="camel"):
+    id: str
+    assigned_location: AssignedLocation
+    line_items: PlacedLines
+    created_at: str | None = None
+
+
+class MorePlacedLines(Struct, rename="camel"):
+    line_items: PlacedLines
+
+
+class MorePlaced(Struct):
+    nodes: tuple[MorePlacedLines]
+
+
+class FulfilmentNodes(Struct, rename="camel"):
+    nodes: list[FulfilmentPart]
     page_info: PageInfo
 
 

@@ -151,7 +151,7 @@ async def sent(
 
 
 LOCK_ATTEMPT = """
-select s.listing_id, s.turn = r.turn, s.shown
+select s.listing_id, s.turn = r.turn as undisturbed, s.shown, s.shown_at
 from attempt_row r join attempt a on a.id = r.attempt_id join shelf s on s.listing_id = r.listing_id
 where r.attempt_id = $1 and a.lease_gen = $2
 order by s.listing_id
@@ -159,15 +159,23 @@ for no key update of s
 """
 
 
-async def lock_attempt(
-    conn: Connection, attempt_id: UUID, lease_gen: int
-) -> dict[int, tuple[bool, int | None]]:
-    """Lock the shelves of an attempt: listing → (nothing was booked on it since the claim, shown).
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A locked shelf of an attempt. `undisturbed`: nothing was booked on it since the claim."""
+
+    listing_id: int
+    undisturbed: bool
+    shown: int | None
+    shown_at: datetime | None
+
+
+async def lock_attempt(conn: Connection, attempt_id: UUID, lease_gen: int) -> dict[int, Locked]:
+    """Lock the shelves of an attempt, by listing.
 
     Empty when another daemon has taken the lane or the attempt is settled.
     """
     rows = await conn.fetch(LOCK_ATTEMPT, attempt_id, lease_gen)
-    return {row[0]: (row[1], row[2]) for row in rows}
+    return {row[0]: Locked(*row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

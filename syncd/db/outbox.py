@@ -137,7 +137,7 @@ async def candidates(
 VERSIONS = """
 select o.listing_id, o.version, o.forced, o.received_at, v.quantity as level,
     greatest(v.changed_at, s.surprised_at) as changed_at,
-    l.gone_at is null and l.skip = '' and l.managed as served, c.orders_asked_at
+    l.gone_at is null and l.skip = '' and l.managed as served, c.orders_asked_at, s.surprised_at
 from outbox o join listing l on l.id = o.listing_id join shelf s on s.listing_id = o.listing_id
 join channel c on c.id = o.channel_id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
@@ -160,6 +160,8 @@ class Wanted:
     """False where nothing may be written: gone, skipped, not tracked by the platform."""
     orders_asked_at: datetime | None
     """When the newest complete fetch of its channel's orders began, by our clock."""
+    surprised_at: datetime | None
+    """When a reading last found what no order explains, by our clock; null after our own write."""
 
 
 async def wanted(conn: Connection, listing_ids: Sequence[int]) -> dict[int, Wanted]:

@@ -30,7 +30,7 @@ AMBIGUOUS_WAIT = timedelta(seconds=2)
 """Two states under one version: fetched again after the platform's second has passed."""
 
 PATIENCE_S = 5.0
-"""Where one reading costs one call, a hint waits so long for the order or answer that explains it."""
+"""Where orders explain what a level shows, a hint waits so long for the order or answer that does."""
 
 
 async def book(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:
@@ -112,7 +112,7 @@ def _merged_hints(booking: Booking, heard: Sequence[Heard]) -> dict[tuple[int, s
 async def _hint(conn: Connection, booking: Booking, hints: Sequence[Hint]) -> None:
     """Level messages become looks at the listings, whose shelves are locked."""
     patience_s = [
-        PATIENCE_S if booking.rules.channels[channel].reads_one_by_one else 0.0
+        PATIENCE_S if booking.rules.channels[channel].awaits_orders else 0.0
         for channel, *_ in hints
     ]
     done = await shelf.hint(conn, hints, booking.now, patience_s)

@@ -309,10 +309,31 @@ def _predict(steps: Sequence[Step], rows: Sequence[Shelf]) -> tuple[list[Shelf],
             continue
         now = ShelfNow(row.shown, row.shown_at, row.turn, row.attempt_open)
         span = seen.span or (seen.at, seen.at)
-        shown, sure = predicted(now, step.taken_more, span, rules.clock_margin_s)
+        shown, sure = predicted(
+            now, step.taken_more, span, rules.clock_margin_s, guarded=rules.guarded
+        )
+        elsewhere = _siblings(step, row, rows)
+        if elsewhere:
+            # nobody said from which of these shelves the units went: all are read
+            certain.update(dict.fromkeys((row.listing_id, *elsewhere), False))
+            continue
         shelves[row.listing_id] = replace(row, shown=shown)
         certain[row.listing_id] = certain.get(row.listing_id, True) and sure
     return list(shelves.values()), certain
+
+
+def _siblings(step: Step, row: Shelf, rows: Sequence[Shelf]) -> list[int]:
+    """Other locations of the channel that a line without a location may have been sent from."""
+    if step.line.location or not row.location:
+        return []
+    return [
+        other.listing_id
+        for other in rows
+        if other.channel_id == row.channel_id
+        and other.item_id == row.item_id
+        and other.listing_id != row.listing_id
+        and not other.gone
+    ]
 
 
 async def _look_where_unsure(
@@ -321,9 +342,10 @@ async def _look_where_unsure(
     """A step near a reading or write may be on either side of it: look, or where a look is dear write."""
     forced, looks = [], []
     for row in shelves:
-        if certain.get(row.listing_id, True) or row.attempt_open:
+        rules = booking.rules.channels[row.channel_id]
+        if certain.get(row.listing_id, True) or (row.attempt_open and not rules.guarded):
             continue
-        if booking.rules.channels[row.channel_id].reads_one_by_one:
+        if rules.reads_one_by_one:
             forced.append(row.listing_id)
         else:
             looks.append(row.listing_id)

@@ -113,16 +113,25 @@ def _sort_out(
         pick = _pick(rules, caps, candidate, want, want.level)
         if pick is None:
             done.dropped.append(candidate.listing_id)
-        elif needs_orders_first(
-            blind=rules.blind,
-            raises=is_raise(pick.target, candidate.shown),
-            changed_at=want.changed_at or booking.now,
-            orders_asked_at=asked_by(want.orders_asked_at, booking.now),
-        ):
+        elif _waits_for_orders(rules, candidate, want, pick.target, booking.now):
             done.waits_for_orders = True
         else:
             done.picks.append(pick)
     return done
+
+
+def _waits_for_orders(
+    rules: ChannelRules, candidate: Candidate, want: Wanted, target: int, now: datetime
+) -> bool:
+    """A comparison protects every sale but those that a reading showed and no order has told yet."""
+    guarded = rules.guarded and want.surprised_at is not None
+    changed_at = want.surprised_at if guarded else want.changed_at
+    return needs_orders_first(
+        blind=rules.blind or guarded,
+        raises=is_raise(target, candidate.shown),
+        changed_at=changed_at or now,
+        orders_asked_at=asked_by(want.orders_asked_at, now),
+    )
 
 
 def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, want: Wanted) -> bool:

@@ -41,7 +41,7 @@ class Reading:
         async with self._channel.http.reserved(caps.read_cost, Priority.NORMAL):
             now = self._core.clock()
             async with self._core.db.statement("due_looks") as conn:
-                if self._channel.rules.reads_one_by_one:
+                if self._channel.rules.awaits_orders:
                     await shelf.fulfilled(conn, self._channel.id, now)
                 looks = await shelf.due_looks(
                     conn, self._channel.id, now, self._at_once, list(self.busy)

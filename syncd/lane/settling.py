@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from syncd.connectors.base import RowResult, WriteKind, WriteOp
 from syncd.corridor import Channel, Core
 from syncd.db import attempts, marks, outbox, shelf, suspense
-from syncd.db.attempts import OpenRow, Settled
+from syncd.db.attempts import Locked, OpenRow, Settled
 from syncd.db.journal import Line
 from syncd.db.pool import Connection, LostRace
 from syncd.db.suspense import Doubt
@@ -67,25 +67,24 @@ class Settling:
             ]
             await attempts.settle(conn, rows[0].attempt_id, settled)
             await self._close_rows(conn, booking, rows, results)
-            disturbed = [row.listing_id for row in rows if not locked[row.listing_id][0]]
+            disturbed = [row.listing_id for row in rows if not locked[row.listing_id].undisturbed]
             await self._look_again(conn, booking, rows, results, disturbed)
             booking.journal += [
                 self._line(row, result) for row, result in zip(rows, results, strict=True)
             ]
 
-    def _settled(
-        self, row: OpenRow, result: RowResult, locked: tuple[bool, int | None], now: datetime
-    ) -> Settled:
-        """What a shelf shows after its row ended so; `locked` as `attempts.lock_attempt` gives it."""
-        undisturbed, shown = locked
+    def _settled(self, row: OpenRow, result: RowResult, locked: Locked, now: datetime) -> Settled:
+        """What a shelf shows after its row ended so."""
         after = settle.answered(
             _sent(row),
             result.outcome,
             result.at,
-            shown=shown,
-            undisturbed=undisturbed,
+            shown=locked.shown,
+            undisturbed=locked.undisturbed,
             blind=self._blind,
             now=now,
+            guarded=self._channel.rules.guarded,
+            shown_at=locked.shown_at,
         )
         if after is None:
             return Settled(row.listing_id, stale=result.outcome is Outcome.STALE)
@@ -263,7 +262,9 @@ class Settling:
                 if not reading.missing and reading.quantity != row.to_quantity
             ]
             await self._in_less_company(conn, booking, failed, len(rows), "no clear answer")
-            disturbed = sorted(row.listing_id for row in rows if not locked[row.listing_id][0])
+            disturbed = sorted(
+                row.listing_id for row in rows if not locked[row.listing_id].undisturbed
+            )
             if self._channel.rules.reads_one_by_one:
                 await self._owe_disturbed(conn, booking, disturbed)
             else:
@@ -324,7 +325,7 @@ class Settling:
                 return
             settled, doubts = [], []
             for row, reading in zip(rows, readings, strict=True):
-                shown = locked[row.listing_id][1]
+                shown = locked[row.listing_id].shown
                 state, doubt = self._spent_row(row, reading, shown)
                 settled.append(state)
                 if doubt is not None:
@@ -354,6 +355,9 @@ class Settling:
     ) -> tuple[Settled, Doubt | None]:
         if reading.quantity is None or shown is None:
             return Settled(row.listing_id, None, None, changed=True), None
+        if self._channel.rules.guarded:
+            # nothing is booked from what is read here, so nothing of the ledger is in doubt
+            return Settled(row.listing_id, reading.quantity, reading.at, changed=True), None
         found = settle.spent(
             _sent(row),
             shown,

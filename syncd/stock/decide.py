@@ -97,14 +97,20 @@ def meaning(
 
 
 def predicted(
-    shelf: ShelfNow, taken_more: int, span: tuple[datetime, datetime], margin_s: float
+    shelf: ShelfNow,
+    taken_more: int,
+    span: tuple[datetime, datetime],
+    margin_s: float,
+    *,
+    guarded: bool = False,
 ) -> tuple[int | None, bool]:
     """What an `orders` shelf shows after an order step of `taken_more` units made in this span.
 
     Gives the value (None: not known) and whether it is certain: a step whose span, widened by the
-    clock margin, holds the newest reading or write may lie on either side of it.
+    clock margin, holds the newest reading or write may lie on either side of it. `guarded`: writes
+    there compare first, so a step told during one came after it or stops it: it counts either way.
     """
-    if shelf.shown is None or shelf.attempt_open:
+    if shelf.shown is None or (shelf.attempt_open and not guarded):
         return shelf.shown, False
     if shelf.shown_at is None:
         return shelf.shown - taken_more, False

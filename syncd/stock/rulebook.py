@@ -12,6 +12,16 @@ from syncd.stock.orders import CommitOn, Restock
 from syncd.stock.policy import Inputs, Policy, Zero, keeps, target, target_of
 
 
+def truth_of(platform: Truth, edits: Edits | None) -> Truth:
+    """What moves the ledger on a platform of this truth; `edits` None: as the platform's truth wants.
+
+    A level alone cannot tell a sale from an edit: where edits are not adopted, orders are the truth.
+    """
+    if platform is Truth.LEVELS and edits not in (None, Edits.ADOPT):
+        return Truth.ORDERS
+    return platform
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelRules:
     """Everything about one channel that decides about stock. `id` is its row in the database."""
@@ -45,6 +55,21 @@ class ChannelRules:
     """What single items say of their exclusion; it beats all patterns."""
     claimants: Mapping[int, tuple[ChannelRules, ...]] = field(default_factory=dict)
     """By warehouse: the channels that may claim its last units, the first first."""
+
+    @property
+    def guarded(self) -> bool:
+        """True where orders are the truth and a write compares before it is applied."""
+        return self.truth is Truth.ORDERS and not self.blind
+
+    @property
+    def awaits_orders(self) -> bool:
+        """True where a message about a level waits a little for the order that explains it."""
+        return self.reads_one_by_one or self.guarded
+
+    @property
+    def by_location(self) -> bool:
+        """True where an order counts elsewhere, or nowhere, depending on the location it is sent from."""
+        return "*" not in self.locations or len(set(self.locations.values())) > 1
 
     def warehouse_of(self, location: str) -> int | None:
         """The warehouse a location feeds; None: unmapped, which is never "all" or "first"."""

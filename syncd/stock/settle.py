@@ -80,12 +80,16 @@ def answered(
     undisturbed: bool,
     blind: bool,
     now: datetime,
+    guarded: bool = False,
+    shown_at: datetime | None = None,
 ) -> After | None:
     """What a shelf shows after its row of a write was answered; None: what it did.
 
     `undisturbed`: nothing was booked on it since the write was claimed. `blind`: writes there are
-    absolute.
+    absolute. `guarded`: orders are the truth and a write compares first; `shown_at` as known of it.
     """
+    if guarded and outcome is Outcome.APPLIED and shown is not None:
+        return _guarded(sent, stamp, shown, shown_at)
     if outcome is Outcome.APPLIED:
         # where levels are the truth only the platform's own stamps are ever compared
         return After(sent.makes(shown), stamp or (now if blind else None))
@@ -94,6 +98,19 @@ def answered(
         # write that failed lowered the shelf by itself, which nobody noted
         return After(None, None)
     return None
+
+
+def _guarded(sent: Sent, stamp: datetime | None, shown: int, shown_at: datetime | None) -> After:
+    """A guarded write was applied: what orders took off meanwhile, they took off after it.
+
+    A comparison that held says that no order came between the number it was made from and the
+    write. A delta says nothing of that: what was true of the shelf before is true of it after.
+    """
+    if sent.from_quantity is None:
+        return After(sent.to_quantity, stamp)
+    return After(
+        shown + sent.to_quantity - sent.from_quantity, shown_at if sent.delta else stamp or shown_at
+    )
 
 
 @dataclass(frozen=True, slots=True)

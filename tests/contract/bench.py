@@ -54,11 +54,13 @@ class Bench:
     hooks: list[Received] = field(default_factory=list)
     pings: list[Received] = field(default_factory=list)
     address: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Goes to the connector besides its options."""
     _made: list[tuple[Connector, Http]] = field(default_factory=list)
 
     def again(self, *, timeout_s: float = 5.0, **changes: Any) -> Connector:
         """Another connector on the same store, with changed options or patience."""
-        connector, http = make(self.platform, {**self.options, **changes}, timeout_s)
+        connector, http = make(self.platform, {**self.options, **changes}, timeout_s, self.more)
         self._made.append((connector, http))
         return connector
 
@@ -147,24 +149,26 @@ def attempt(*rows: tuple[Ref, int | None, int], op: WriteOp = WriteOp.SET, key: 
 
 
 def make(
-    platform: Platform, options: Mapping[str, Any], timeout_s: float
+    platform: Platform, options: Mapping[str, Any], timeout_s: float, more: Mapping[str, Any]
 ) -> tuple[Connector, Http]:
     """A connector with a client and a budget of its own, built as the daemon builds them."""
     parsed = platform.options(**options)
     budget = Budget(1e9, 1e9, workers=platform.capabilities.workers)
     http = Http(parsed.base_url, budget, total_timeout_s=timeout_s)
-    return platform.connector(parsed, http, lambda: datetime.now(UTC)), http
+    return platform.connector(parsed, http, lambda: datetime.now(UTC), **more), http
 
 
 @asynccontextmanager
-async def opened(store: Standin, **changes: Any) -> AsyncIterator[Bench]:
+async def opened(
+    store: Standin, more: Mapping[str, Any] | None = None, **changes: Any
+) -> AsyncIterator[Bench]:
     """Start the store and everything around it; at the end nothing is left, nor was malformed."""
     await store.start()
     store.faults.buckets = False
     platform = PLATFORMS[store.platform]
     options = {**store.options(), **changes}
-    connector, http = make(platform, options, 5.0)
-    bench = Bench(platform, store, options, connector, http)
+    connector, http = make(platform, options, 5.0, more or {})
+    bench = Bench(platform, store, options, connector, http, more=more or {})
     bench._made.append((connector, http))
     try:
         async with _receiver(bench):

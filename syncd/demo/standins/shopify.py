@@ -42,7 +42,13 @@ RETRY_DELAYS_S = (60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 3840.0, 6780.0)
 
 FAILURES_TO_DELETE = 8
 
-SCOPES = ("read_products", "read_locations", "write_inventory", "read_orders")
+SCOPES = (
+    "read_products",
+    "read_locations",
+    "write_inventory",
+    "read_orders",
+    "read_merchant_managed_fulfillment_orders",
+)
 
 _WRITES = web.RequestKey("writes", bool)
 
@@ -177,13 +183,31 @@ class ShopifyStandin:
         found.cancelled = self.store.now()
         self._give_back(found, units, "cancel", "cancel", ["orders/cancelled", "orders/updated"])
 
-    async def refund(self, order: str, sku: str, units: int, *, restock: bool) -> None:
+    async def refund(
+        self, order: str, sku: str, units: int, *, restock: bool, place: Place | None = None
+    ) -> None:
         found = self.store.orders[int(order)]
         line = next(line for line in found.lines if line.item.sku == sku)
         if units > line.current:
             raise ValueError("more than is left of the line")
         kind = "return" if restock else "no_restock"
-        self._give_back(found, {line.id: units}, kind, "refund", ["orders/updated"])
+        self._give_back(found, {line.id: units}, kind, "refund", ["orders/updated"], place)
+
+    def send(self, order: str) -> None:
+        """A person sends all of an order."""
+        found = self.store.orders[int(order)]
+        self.store.send(found)
+        self._announce("orders/updated", self._order_body(found), str(uuid.uuid4()))
+
+    async def send_from(self, order: str, sku: str, place: Place) -> None:
+        """A person has another location send a line of an order."""
+        found = self.store.orders[int(order)]
+        line = next(line for line in found.lines if line.item.sku == sku)
+        old, event = line.place, str(uuid.uuid4())
+        self.store.send_from(found, line, place)
+        for where in (old, place):
+            self._announce_level(line.item.levels[where.id], event)
+        self._announce("orders/updated", self._order_body(found), event)
 
     async def edit(self, sku: str, quantity: int) -> None:
         self.edit_at(self._level(sku), quantity)
@@ -362,14 +386,20 @@ class ShopifyStandin:
             self._announce_level(level, str(uuid.uuid4()))
 
     def _give_back(
-        self, order: Order, units: dict[int, int], kind: str, cause: str, topics: list[str]
+        self,
+        order: Order,
+        units: dict[int, int],
+        kind: str,
+        cause: str,
+        topics: list[str],
+        place: Place | None = None,
     ) -> None:
-        refund = self.store.give_back(order, units, kind)
+        refund = self.store.give_back(order, units, kind, place)
         event = str(uuid.uuid4())
         for row in refund.lines:
             if kind != "no_restock":
                 self.book.write(row.line.item.sku, row.quantity, cause, str(order.id))
-                self._announce_level(row.line.item.levels[row.line.place.id], event)
+                self._announce_level(row.line.item.levels[row.place.id], event)
         self._announce("refunds/create", _refund_body(refund, order), event)
         for topic in topics:
             self._announce(topic, self._order_body(order), event)
@@ -461,7 +491,7 @@ def _refund_body(refund: Refund, order: Order) -> dict[str, Any]:
                 "id": row.id,
                 "line_item_id": row.line.id,
                 "quantity": row.quantity,
-                "location_id": None if row.restock_type == "no_restock" else row.line.place.id,
+                "location_id": None if row.restock_type == "no_restock" else row.place.id,
                 "restock_type": row.restock_type,
             }
             for row in refund.lines

@@ -11,7 +11,16 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo
 
-from syncd.demo.standins.shopify_shop import Item, Level, Line, Order, Place, Refund, Shop
+from syncd.demo.standins.shopify_shop import (
+    Fulfilment,
+    Item,
+    Level,
+    Line,
+    Order,
+    Place,
+    Refund,
+    Shop,
+)
 
 Node = dict[str, Any]
 Row = tuple[list[Any], Node]
@@ -165,7 +174,7 @@ def refund_node(refund: Refund) -> Node:
                 "restockType": row.restock_type.upper(),
                 "restocked": row.restock_type != "no_restock",
                 "lineItem": line_node(row.line),
-                "location": place_node(row.line.place),
+                "location": None if row.restock_type == "no_restock" else place_node(row.place),
             },
         )
         for row in refund.lines
@@ -175,6 +184,30 @@ def refund_node(refund: Refund) -> Node:
         "id": gid("Refund", refund.id),
         "createdAt": iso(refund.created),
         "refundLineItems": connection(rows),
+    }
+
+
+def fulfilment_node(one: Fulfilment, order: Order) -> Node:
+    lines = {line.id: line for line in order.lines}
+    rows: list[Row] = [
+        (
+            [line],
+            {
+                "__typename": "FulfillmentOrderLineItem",
+                "id": gid("FulfillmentOrderLineItem", one.id * 1000 + n),
+                "totalQuantity": units,
+                "lineItem": line_node(lines[line]),
+            },
+        )
+        for n, (line, units) in enumerate(sorted(one.units.items()))
+    ]
+    place = place_node(one.place)
+    return {
+        "__typename": "FulfillmentOrder",
+        "id": gid("FulfillmentOrder", one.id),
+        "createdAt": iso(one.created),
+        "assignedLocation": {"name": one.place.name, "location": place},
+        "lineItems": connection(rows),
     }
 
 
@@ -189,6 +222,9 @@ def order_node(order: Order) -> Node:
         "displayFinancialStatus": order.paid.upper(),
         "lineItems": connection([([line.id], line_node(line)) for line in order.lines]),
         "refunds": lambda _, first=None: [refund_node(r) for r in order.refunds[:first]],
+        "fulfillmentOrders": connection(
+            [([one.id], fulfilment_node(one, order)) for one in order.fulfilments]
+        ),
     }
 
 
@@ -236,7 +272,7 @@ class Queries:
     def _nodes(self, info: GraphQLResolveInfo, ids: list[str]) -> list[Node | None]:
         if len(ids) > PAGE_LIMIT:
             raise too_many(len(ids))
-        return [self._item(info, id=text) for text in ids]
+        return [self._item(info, id=text) or self._fulfilment(text) for text in ids]
 
     def _order(self, _: GraphQLResolveInfo, **given: Any) -> Node | None:
         found = self.shop.orders.get(number_in(given["id"], "Order"))
@@ -247,6 +283,11 @@ class Queries:
         changed = [o for o in self.shop.orders.values() if o.changed >= since]
         rows: list[Row] = [([iso(o.changed), o.id], order_node(o)) for o in changed]
         return connection(sorted(rows, key=lambda row: row[0]))(info, **given)
+
+    def _fulfilment(self, gid: str) -> Node | None:
+        wanted = number_in(gid, "FulfillmentOrder")
+        every = ((one, o) for o in self.shop.orders.values() for one in o.fulfilments)
+        return next((fulfilment_node(one, o) for one, o in every if one.id == wanted), None)
 
     def _refund(self, _: GraphQLResolveInfo, **given: Any) -> Node | None:
         wanted = number_in(given["id"], "Refund")

@@ -105,6 +105,17 @@ type Order implements Node {
   displayFinancialStatus: String
   lineItems(first: Int, after: String): LineItemConnection!
   refunds(first: Int): [Refund!]!
+  fulfillmentOrders(first: Int, after: String): FulfillmentOrderConnection!
+}
+type FulfillmentOrder implements Node {
+  id: ID! createdAt: DateTime! assignedLocation: FulfillmentOrderAssignedLocation!
+  lineItems(first: Int, after: String): FulfillmentOrderLineItemConnection!
+}
+type FulfillmentOrderConnection { nodes: [FulfillmentOrder!]! pageInfo: PageInfo! }
+type FulfillmentOrderAssignedLocation { name: String! location: Location }
+type FulfillmentOrderLineItem implements Node { id: ID! totalQuantity: Int! lineItem: LineItem! }
+type FulfillmentOrderLineItemConnection {
+  nodes: [FulfillmentOrderLineItem!]! pageInfo: PageInfo!
 }
 type OrderConnection { nodes: [Order!]! pageInfo: PageInfo! }
 type LineItem implements Node {
@@ -115,7 +126,9 @@ type Refund implements Node {
   id: ID! createdAt: DateTime
   refundLineItems(first: Int, after: String): RefundLineItemConnection!
 }
-type RefundLineItem { quantity: Int! restockType: String! lineItem: LineItem! }
+type RefundLineItem {
+  quantity: Int! restockType: String! lineItem: LineItem! location: Location
+}
 type RefundLineItemConnection { nodes: [RefundLineItem!]! pageInfo: PageInfo! }
 enum WebhookSubscriptionTopic {
   INVENTORY_LEVELS_UPDATE INVENTORY_LEVELS_CONNECT INVENTORY_LEVELS_DISCONNECT

@@ -70,6 +70,17 @@ class Line:
     place: Place
     quantity: int
     current: int
+    sent: bool = False
+
+
+@dataclass(slots=True)
+class Fulfilment:
+    """A fulfilment order: units by line that one location is to send, or has sent."""
+
+    id: int
+    place: Place
+    created: datetime
+    units: dict[int, int]
 
 
 @dataclass(slots=True)
@@ -78,6 +89,7 @@ class RefundLine:
     line: Line
     quantity: int
     restock_type: str
+    place: Place
 
 
 @dataclass(slots=True)
@@ -97,6 +109,7 @@ class Order:
     cancelled: datetime | None = None
     paid: str = "paid"
     refunds: list[Refund] = field(default_factory=list)
+    fulfilments: list[Fulfilment] = field(default_factory=list)
 
 
 class Shop:
@@ -171,21 +184,63 @@ class Shop:
             level = line.item.levels[line.place.id]
             self.move(level, -line.current)
             level.committed += line.current
+            self._assign(order, line)
         self.orders[order.id] = order
         return order
 
-    def give_back(self, order: Order, units: dict[int, int], restock_type: str) -> Refund:
-        """A refund of units by line; all types but no_restock put them back for sale."""
+    def _assign(self, order: Order, line: Line) -> None:
+        """Have a line sent from its place: one fulfilment order a location."""
+        for one in order.fulfilments:
+            if one.place is line.place:
+                one.units[line.id] = line.current
+                return
+        order.fulfilments.append(
+            Fulfilment(self.new_id(), line.place, self.now(), {line.id: line.current})
+        )
+
+    def send_from(self, order: Order, line: Line, place: Place) -> None:
+        """A person has another location send what is left of a line."""
+        for level, sign in (
+            (line.item.levels[line.place.id], 1),
+            (self.level(line.item, place), -1),
+        ):
+            self.move(level, sign * line.current)
+            level.committed -= sign * line.current
+        for one in order.fulfilments:
+            one.units.pop(line.id, None)
+        line.place = place
+        self._assign(order, line)
+        order.changed = self.now()
+
+    def send(self, order: Order) -> None:
+        """Everything is sent: it is committed no more, and nothing else moves."""
+        for line in order.lines:
+            if not line.sent:
+                line.item.levels[line.place.id].committed -= line.current
+                line.sent = True
+        order.changed = self.now()
+
+    def give_back(
+        self, order: Order, units: dict[int, int], restock_type: str, place: Place | None = None
+    ) -> Refund:
+        """A refund of units by line; all types but no_restock put them back for sale.
+
+        They go to the place that was to send them, or to another one once they were sent.
+        """
         rows = []
         for line in order.lines:
             count = min(units.get(line.id, 0), line.current)
             if count:
-                rows.append(RefundLine(self.new_id(), line, count, restock_type))
+                where = place if place is not None and line.sent else line.place
+                kind = "cancel" if restock_type == "return" and not line.sent else restock_type
+                rows.append(RefundLine(self.new_id(), line, count, kind, where))
                 line.current -= count
-                level = line.item.levels[line.place.id]
-                level.committed -= count
+                if not line.sent:
+                    line.item.levels[line.place.id].committed -= count
+                    for one in order.fulfilments:
+                        one.units[line.id] = max(0, one.units.get(line.id, 0) - count)
                 if restock_type != "no_restock":
-                    self.move(level, count)
+                    self.move(self.level(line.item, where), count)
         refund = Refund(self.new_id(), self.now(), rows)
         order.refunds.append(refund)
         order.changed = self.now()
