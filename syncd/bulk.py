@@ -178,8 +178,7 @@ class Bulk:
                 rows = [
                     row
                     for row in page.rows
-                    if row.sku
-                    and row.managed
+                    if row.managed
                     and row.quantity is not None
                     and location in (None, row.location)
                     and channel.rules.warehouse_of(row.location) == warehouse_id

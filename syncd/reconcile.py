@@ -161,7 +161,8 @@ class Sweeper:
             linked = new.union(booking.linked)
         await owe_linked(self._core, linked)
         if booking.uncounted:
-            await self._count([r for r in rows if r.sku in booking.uncounted], asked_at)
+            uncounted = [r for r in rows if (r.location, r.remote) in booking.uncounted]
+            await self._count(uncounted, asked_at)
         return len(differing)
 
     async def _count(self, rows: Sequence[ListingSeen], asked_at: datetime) -> None:
@@ -183,8 +184,8 @@ class Sweeper:
         if now.quantity is None or now.warehouse_id is None or now.skip:
             return False
         rules = self._core.rulebook.channels[self._channel.id]
-        wants = rules.target_of(row.sku, now.warehouse_id, now.quantity)
-        return wants != now.shown and not keeps(wants, rules.policy_of(row.sku))
+        wants = rules.target_of(now.sku, now.warehouse_id, now.quantity)
+        return wants != now.shown and not keeps(wants, rules.policy_of(now.sku))
 
     async def _find_vanished(self, seen: bytearray, listings: int) -> int:
         """Listings the catalogue does not have any more are read one by one before they are gone.

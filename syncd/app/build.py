@@ -19,6 +19,7 @@ from syncd.connectors.http import CallObserver, Http
 from syncd.console import Role, Token
 from syncd.corridor import Channel
 from syncd.errors import ConfigError
+from syncd.stock.match import Rule
 from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
 from syncd.stock.policy import Policy, Zero
@@ -95,8 +96,6 @@ def _unsupported(name: str, channel: ChannelSettings, caps: Capabilities) -> lis
             )
             if value != default
         ]
-    if channel.match != ("sku",):
-        found.append(f'{where}.match: only ["sku"] is supported in this version')
     rules: list[tuple[tuple[str, ...], str | None]] = [(("policy",), channel.policy.zero)]
     rules += [(("patterns", key), rule.zero) for key, rule in channel.patterns.items()]
     rules += [(("items", key), rule.zero) for key, rule in channel.items.items()]
@@ -154,6 +153,7 @@ def rules_of(
         blind=caps.write is WriteKind.ABSOLUTE,
         reads_one_by_one=caps.read_max <= 1,
         clock_margin_s=caps.clock_margin_s,
+        match=tuple(Rule(rule) for rule in channel.match),
         locations={where: warehouse_ids[to] for where, to in channel.locations.items()},
         policy=_policy(channel.policy),
         patterns={

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from syncd.corridor.core import Core
-from syncd.db import marks, shelf
+from syncd.db import links, marks, shelf
 from syncd.db.journal import Line
 from syncd.fanout import Booking, owe_again
+from syncd.stock.match import Rule
 
 
 async def follow_links(core: Core, booking: Booking) -> None:
@@ -29,12 +30,15 @@ async def mark_duplicates(
 
     Those are served, and to be owed what they missed.
     """
+    rules = core.rulebook.channels.get(channel_id)
+    by_sku = rules is None or Rule.SKU in rules.match
     async with core.booking("mark_duplicates") as (conn, booking):
-        wrong = await marks.mismarked(conn, channel_id, skus)
+        wrong = await marks.mismarked(conn, channel_id, skus, by_sku=by_sku)
         if not wrong:
             return []
         await shelf.lock(conn, wrong, [])  # no write is claimed while it is marked
-        changed = await marks.mark_duplicates(conn, channel_id, wrong)
+        changed = await marks.mark_duplicates(conn, channel_id, wrong, by_sku=by_sku)
+        await links.follow(conn, listing_ids=[listing_id for listing_id, _, _ in changed])
         for listing_id, sku, skip in changed:
             reason = skip or "no longer a duplicate"
             booking.journal.append(Line("relinked", sku, channel_id, listing_id, reason=reason))

@@ -120,7 +120,7 @@ class OpenRow:
 
 OPEN_DUE = """
 select a.id as attempt_id, a.op, a.created_at, a.times_sent, a.last_sent_at, r.listing_id, l.remote, l.location,
-    l.sku, l.batch_group, r.from_quantity, r.to_quantity, r.level, r.version, r.received_at
+    coalesce(l.known_as, l.sku) as sku, l.batch_group, r.from_quantity, r.to_quantity, r.level, r.version, r.received_at
 from (select * from attempt where channel_id = $1 and not_before <= $2
         and not (id = any($3::uuid[])) order by not_before limit 1) a
 join attempt_row r on r.attempt_id = a.id

@@ -60,6 +60,8 @@ class LineWanted:
     sku: str
     warehouse_id: int | None
     """Where the line's location leads when no listing is found."""
+    by_sku: bool = True
+    """False where the channel's skus do not name items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,12 @@ select f.listing_id, f.item_id, f.warehouse_id, v.seeded_at
 from (
     select w.n,
         l.id as listing_id,
-        coalesce(l.item_id, (select i.id from item i where i.sku = w.sku)) as item_id,
+        coalesce(l.item_id, (select i.id from item i
+            where i.sku = w.sku and w.by_sku
+              and (l.id is null or l.linked_by <> 'cut' and l.skip <> 'ambiguous'))) as item_id,
         coalesce(l.warehouse_id, w.warehouse_id) as warehouse_id
-    from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[])
-        with ordinality as w(channel_id, location, remote, alias, sku, warehouse_id, n)
+    from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::boolean[])
+        with ordinality as w(channel_id, location, remote, alias, sku, warehouse_id, by_sku, n)
     left join listing l on l.id = coalesce(
         (select id from listing x
          where x.channel_id = w.channel_id and x.location = w.location and x.remote = w.remote),
@@ -107,6 +111,7 @@ async def resolve(conn: Connection, wanted: Sequence[LineWanted]) -> list[LineFo
         [w.alias for w in wanted],
         [w.sku for w in wanted],
         [w.warehouse_id for w in wanted],
+        [w.by_sku for w in wanted],
     )
     return [LineFound(*row) for row in rows]
 
@@ -124,11 +129,19 @@ class NewListing:
     warehouse_id: int | None
     managed: bool
     skip: str
+    """Why nothing is delivered to it, as far as its place and its link say."""
+    barcode: str = ""
+    handle: str = ""
+    tagged: bool = False
+    """It bears a tag that its channel excludes."""
+    item_id: int | None = None
+    """What it is to be linked to; a link that is there stays."""
+    linked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ListingNow:
-    """A stored listing, aligned with what was entered. `fresh`: it was unknown before."""
+    """A stored listing, aligned with what was looked up."""
 
     listing_id: int
     item_id: int | None
@@ -139,27 +152,31 @@ class ListingNow:
     quantity: int | None
     """The level of its item there; None: not counted yet."""
     skip: str
+    linked_by: str
+    sku: str
+    """By which rules and journal know it: its item's, else its own."""
+    own_sku: str
+    withheld: str
+    orphaned: bool
     same: bool
-    """True where every stored field already is as seen."""
+    """True where what the platform says of it is stored already; its link may still be another."""
 
 
 LOOK_UP = """
 select l.id as listing_id, l.item_id, l.warehouse_id, s.shown, s.turn,
-    s.attempt_id is not null as attempt_open, v.quantity, l.skip,
+    s.attempt_id is not null as attempt_open, v.quantity, l.skip, l.linked_by,
+    coalesce(l.known_as, l.sku) as sku, l.sku as own_sku, l.withheld, l.orphaned,
     (l.alias = g.alias and l.batch_group = g.batch_group and l.sku = g.sku and l.title = g.title
         and l.managed = g.managed and l.warehouse_id is not distinct from g.warehouse_id
-        and l.gone_at is null and (
-            (l.skip = g.skip and (g.skip <> '' or i.id is null or i.id = l.item_id))
-            or (g.skip = '' and l.skip = 'duplicate')
-            or (g.skip = '' and l.skip = 'relinked' and i.id <> l.item_id)
-            or (g.skip = '' and l.skip = 'unlinked' and i.id is null))) as same
+        and l.barcode = g.barcode and l.handle = g.handle and l.tagged = g.tagged
+        and l.gone_at is null) as same
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
-            $9::boolean[], $10::text[])
-    with ordinality as g(location, remote, alias, batch_group, sku, title, warehouse_id, managed, skip, n)
+            $9::boolean[], $10::text[], $11::text[], $12::boolean[])
+    with ordinality as g(location, remote, alias, batch_group, sku, title, warehouse_id, managed,
+                         barcode, handle, tagged, n)
 left join listing l on l.channel_id = $1 and l.location = g.location and l.remote = g.remote
 left join shelf s on s.listing_id = l.id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
-left join item i on i.sku = g.sku
 order by g.n
 """
 
@@ -175,46 +192,50 @@ async def look_up(
 ENTER_LISTINGS = """
 with given as (
     select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                         $8::int[], $9::boolean[], $10::text[])
-        as g(location, remote, alias, batch_group, sku, title, warehouse_id, managed, skip)
+                         $8::int[], $9::boolean[], $10::text[], $11::text[], $12::boolean[],
+                         $13::bigint[], $14::text[], $15::text[])
+        as g(location, remote, alias, batch_group, sku, title, warehouse_id, managed, barcode, handle,
+             tagged, item_id, linked_by, skip)
 ), others as materialized (
     select location, remote, sku from listing
-    where channel_id = $1 and (sku in (select sku from given)) is true and sku <> '' and gone_at is null
+    where $16 and channel_id = $1 and (sku in (select sku from given)) is true and sku <> ''
+      and gone_at is null and linked_by <> 'cut'
 ), twice as materialized (
     select location, sku from (
-        select location, sku from given
+        select location, sku from given where $16 and sku <> '' and linked_by <> 'cut'
         union all
         select location, sku from others
         where (location, remote) not in (select location, remote from given)
     ) p
     group by location, sku having count(*) > 1
 ), judged as (
-    select g.location, g.remote, g.alias, g.batch_group, g.sku, g.title, g.warehouse_id, g.managed,
-        i.id as item_id,
-        case when g.skip <> '' then g.skip
-            when (g.location, g.sku) in (select location, sku from twice) then 'duplicate'
-            when i.id is null then 'unlinked'
-            else '' end as skip
-    from given g left join item i on i.sku = g.sku and g.sku <> ''
+    select g.*, case when g.skip in ('no_sku', 'unmapped') or g.linked_by in ('hand', 'cut') then g.skip
+        when (g.location, g.sku) in (select location, sku from twice) then 'duplicate'
+        else g.skip end as verdict
+    from given g
 ), entered as (
     insert into listing (channel_id, location, remote, alias, batch_group, sku, title, item_id,
-                         warehouse_id, managed, skip)
-    select $1, location, remote, alias, batch_group, sku, title, case when skip = '' then item_id end,
-        warehouse_id, managed, skip
+                         warehouse_id, managed, skip, barcode, handle, tagged, linked_by)
+    select $1, location, remote, alias, batch_group, sku, title, case when verdict = '' then item_id end,
+        warehouse_id, managed, verdict, barcode, handle, tagged,
+        case when verdict = '' then linked_by else '' end
     from judged order by location, remote
     on conflict (channel_id, remote, location) do update set
         alias = excluded.alias, batch_group = excluded.batch_group, sku = excluded.sku,
         title = excluded.title, managed = excluded.managed, gone_at = null,
-        item_id = case when listing.item_id is null and listing.skip <> 'duplicate'
-                       then excluded.item_id else listing.item_id end,
+        barcode = excluded.barcode, handle = excluded.handle, tagged = excluded.tagged,
+        (item_id, linked_by) = (
+            select case when open then excluded.item_id else listing.item_id end,
+                case when open then excluded.linked_by else listing.linked_by end
+            from (select listing.item_id is null and listing.skip <> 'duplicate'
+                    and listing.linked_by <> 'cut' and excluded.item_id is not null as open) o),
         warehouse_id = coalesce(listing.warehouse_id, excluded.warehouse_id),
         skip = case
-            when excluded.skip not in ('', 'unlinked', 'duplicate') then excluded.skip
-            when listing.skip = 'duplicate' then listing.skip
-            when excluded.skip = 'duplicate' or listing.item_id is null then excluded.skip
-            when exists (select from item i where i.sku = excluded.sku and i.id <> listing.item_id)
-                then 'relinked'
-            else '' end
+            when excluded.skip in ('no_sku', 'unmapped') then excluded.skip
+            when listing.skip = 'duplicate' and listing.linked_by not in ('hand', 'cut')
+                then listing.skip
+            when listing.item_id is not null and excluded.skip in ('unlinked', 'ambiguous') then ''
+            else excluded.skip end
     returning id
 )
 insert into shelf (listing_id, turn) select id, 0 from entered order by id on conflict do nothing
@@ -224,13 +245,23 @@ insert into shelf (listing_id, turn) select id, 0 from entered order by id on co
 # turn 0: nothing was written to a listing nobody knew, so the page that brought it may be believed
 
 
-async def enter_listings(conn: Connection, channel_id: int, listings: Sequence[NewListing]) -> None:
-    """Store listings; a new one is linked to the item of its sku, a link once made stays.
+async def enter_listings(
+    conn: Connection, channel_id: int, listings: Sequence[NewListing], *, by_sku: bool = True
+) -> None:
+    """Store listings; a new one is linked as judged, a link once made stays.
 
-    One whose sku is listed at its location already is a 'duplicate' and not linked: nothing says
-    which of them is the item. One that took the sku of another item than its own is 'relinked'.
+    Where skus name items (`by_sku`), one whose sku is listed at its location already is a
+    'duplicate' and not linked: nothing says which of them is the item.
     """
-    await conn.execute(ENTER_LISTINGS, channel_id, *_columns(listings))
+    await conn.execute(
+        ENTER_LISTINGS,
+        channel_id,
+        *_columns(listings),
+        [x.item_id for x in listings],
+        [x.linked_by for x in listings],
+        [x.skip for x in listings],
+        by_sku,
+    )
 
 
 def _columns(listings: Sequence[NewListing]) -> tuple[list[object], ...]:
@@ -243,40 +274,10 @@ def _columns(listings: Sequence[NewListing]) -> tuple[list[object], ...]:
         [x.title for x in listings],
         [x.warehouse_id for x in listings],
         [x.managed for x in listings],
-        [x.skip for x in listings],
+        [x.barcode for x in listings],
+        [x.handle for x in listings],
+        [x.tagged for x in listings],
     )
-
-
-ENTER_ITEMS = """
-insert into item (sku, created_at) select distinct sku, $2::timestamptz from unnest($1::text[]) as g(sku)
-on conflict (sku) do nothing
-"""
-
-
-async def enter_items(conn: Connection, skus: Sequence[str], now: datetime) -> None:
-    """Make the items that do not exist yet."""
-    await conn.execute(ENTER_ITEMS, skus, now)
-
-
-ITEMS_OF = "select sku, id from item where sku = any($1::text[])"
-
-
-async def items_of(conn: Connection, skus: Sequence[str]) -> dict[str, int]:
-    """Item ids by sku, of those that exist."""
-    return {row[0]: row[1] for row in await conn.fetch(ITEMS_OF, skus)}
-
-
-LINK_ITEMS = """
-update listing l set item_id = i.id, skip = ''
-from item i
-where i.sku = l.sku and l.item_id is null and l.skip = 'unlinked' and i.sku = any($1::text[])
-returning l.id
-"""
-
-
-async def link_items(conn: Connection, skus: Sequence[str]) -> list[int]:
-    """Link every waiting listing of these skus; gives their ids."""
-    return [row[0] for row in await conn.fetch(LINK_ITEMS, skus)]
 
 
 LIVE_LISTINGS = """
@@ -293,10 +294,10 @@ async def live_listings(
 
 
 LISTINGS_OF_SKUS = """
-select id, channel_id from listing
-where ($1::text[] is null or sku = any($1)) and ($2::int is null or channel_id = $2)
-  and gone_at is null and item_id is not null
-order by id
+select l.id, l.channel_id from listing l join item i on i.id = l.item_id
+where ($1::text[] is null or i.sku = any($1)) and ($2::int is null or l.channel_id = $2)
+  and l.gone_at is null
+order by l.id
 """
 
 

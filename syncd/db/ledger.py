@@ -265,9 +265,11 @@ with counted as (
     join order_line l on l.channel_id = o.channel_id and l.order_id = o.order_id
     left join listing s on s.id = l.listing_id
     where o.placed_at > $5 and o.channel_id = any($4::int[]) and l.booked <> 0 and exists (
-        select from counted c
+        select from counted c join item i on i.id = c.item_id
         where c.warehouse_id = l.warehouse_id and (c.item_id = l.item_id
-            or l.item_id is null and (l.listing_id is null or s.sku = c.sku))
+            or l.item_id is null and (l.listing_id is null or s.sku = c.sku and c.sku <> ''
+                or s.barcode <> '' and s.barcode = i.barcode
+                or s.handle <> '' and s.handle = i.handle))
     )
 ), locked as (
     select o.channel_id, o.order_id from sales_order o
@@ -294,7 +296,7 @@ async def reopen_orders(
     """Cut-over: lines of (item, warehouse, sku) heard before their first count, in orders placed after it.
 
     Nothing is booked of them any more, and their orders are to be fetched; gives those orders. A
-    line that was not linked yet is known by its listing's sku; one of no listing may be any item's.
+    line that was not linked yet is known by its listing's names; one of no listing may be any item's.
     """
     rows = await conn.fetch(
         REOPEN_ORDERS,
@@ -308,23 +310,26 @@ async def reopen_orders(
 
 
 SOLD_SINCE = """
-select c.sku
+select c.item_id
 from unnest($1::bigint[], $2::int[], $3::text[]) as c(item_id, warehouse_id, sku)
+join item i on i.id = c.item_id
 where exists (
     select from sales_order o
     join order_line l on l.channel_id = o.channel_id and l.order_id = o.order_id
     left join listing s on s.id = l.listing_id
     where o.channel_id = $4 and o.version >= $5 and l.warehouse_id = c.warehouse_id
       and (c.item_id = l.item_id
-        or l.item_id is null and (l.listing_id is null or s.sku = c.sku))
+        or l.item_id is null and (l.listing_id is null or s.sku = c.sku and c.sku <> ''
+            or s.barcode <> '' and s.barcode = i.barcode
+            or s.handle <> '' and s.handle = i.handle))
 )
 """
 
 
 async def sold_since(
     conn: Connection, channel_id: int, items: Sequence[tuple[int, int, str]], version: int
-) -> set[str]:
-    """Skus among these (item, warehouse, sku) with an order on this channel of that version or newer.
+) -> set[int]:
+    """Items among these (item, warehouse, sku) with an order on this channel of that version or newer.
 
     A line of no listing may be any item's.
     """

@@ -103,8 +103,8 @@ with pick as (
                               and o.owed_at > $5))
      order by o.owed_at limit $4)
 )
-select s.listing_id, l.channel_id, l.remote, l.location, l.sku, l.batch_group, l.item_id,
-    l.warehouse_id, o.version, o.forced, o.batch_cap, o.owed_at, o.received_at, s.shown,
+select s.listing_id, l.channel_id, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
+    l.batch_group, l.item_id, l.warehouse_id, o.version, o.forced, o.batch_cap, o.owed_at, o.received_at, s.shown,
     s.stale_times, exists (select from look k where k.listing_id = s.listing_id) as looking
 from pick p
 join shelf s on s.listing_id = p.listing_id

@@ -66,6 +66,9 @@ create table channel (
     orders_asked_at timestamp with time zone,
     swept_at timestamp with time zone,
     lease_gen bigint not null default 0,
+    switched boolean,
+    switched_by text not null default ''::text,
+    switched_at timestamp with time zone,
     constraint channel_pkey PRIMARY KEY (id),
     constraint channel_name_key UNIQUE (name)
 );
@@ -73,6 +76,7 @@ comment on table channel is 'One configured account on a platform; settings live
 comment on column channel.orders_through is 'Watermark: order changes before it were fetched and booked.';
 comment on column channel.orders_asked_at is 'When, by our clock, the newest complete order fetch began.';
 comment on column channel.lease_gen is 'Grows with every daemon that takes the lane; older generations settle nothing.';
+comment on column channel.switched is 'A person switched it on or off while running; it beats the configuration. Null: as configured.';
 
 create table delivery_seen (
     channel_id integer not null,
@@ -81,6 +85,18 @@ create table delivery_seen (
     constraint delivery_seen_pkey PRIMARY KEY (channel_id, digest, seen_on)
 ) partition by RANGE (seen_on);
 comment on table delivery_seen is 'Names of the deliveries received, to store each once; weekly partitions.';
+
+create table exclusion (
+    item_id bigint not null,
+    channel_id integer,
+    excluded boolean not null,
+    actor text not null,
+    at timestamp with time zone not null,
+    constraint exclusion_item_id_channel_id_key UNIQUE NULLS NOT DISTINCT (item_id, channel_id),
+    constraint exclusion_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
+    constraint exclusion_item_id_fkey FOREIGN KEY (item_id) REFERENCES item(id)
+);
+comment on table exclusion is 'Items that people took out of, or into, a channel (null: all), whatever the configuration says.';
 
 create table inbox (
     id bigint not null default nextval('inbox_id'::regclass),
@@ -116,10 +132,28 @@ create table item (
     id bigint not null generated always as identity,
     sku text not null,
     created_at timestamp with time zone not null,
+    barcode text not null default ''::text,
+    handle text not null default ''::text,
+    channels integer[],
     constraint item_pkey PRIMARY KEY (id),
     constraint item_sku_key UNIQUE (sku)
 );
+CREATE INDEX item_by_barcode ON public.item USING btree (barcode) WHERE (barcode <> ''::text);
+CREATE INDEX item_by_handle ON public.item USING btree (handle) WHERE (handle <> ''::text);
 comment on table item is 'A thing we count, one per sku; sku is text, never a number.';
+comment on column item.barcode is 'As its source has it; listings are matched by it where their channel says so.';
+comment on column item.handle is 'The source''s name in addresses, with the variant''s options; likewise.';
+comment on column item.channels is 'The channels it is offered on; null: on all.';
+
+create table item_gone (
+    item_id bigint not null,
+    warehouse_id integer not null,
+    at timestamp with time zone not null,
+    constraint item_gone_pkey PRIMARY KEY (item_id, warehouse_id),
+    constraint item_gone_item_id_fkey FOREIGN KEY (item_id) REFERENCES item(id),
+    constraint item_gone_warehouse_id_fkey FOREIGN KEY (warehouse_id) REFERENCES warehouse(id)
+);
+comment on table item_gone is 'Items whose source does not list them any more: kept, not raised, told.';
 
 create table journal (
     at timestamp with time zone not null,
@@ -165,19 +199,37 @@ create table listing (
     managed boolean not null,
     skip text not null default ''::text,
     gone_at timestamp with time zone,
+    barcode text not null default ''::text,
+    handle text not null default ''::text,
+    known_as text,
+    linked_by text not null default ''::text,
+    tagged boolean not null default false,
+    withheld text not null default ''::text,
+    orphaned boolean not null default false,
     constraint listing_pkey PRIMARY KEY (id),
     constraint listing_channel_id_remote_location_key UNIQUE (channel_id, remote, location),
     constraint listing_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
     constraint listing_item_id_fkey FOREIGN KEY (item_id) REFERENCES item(id),
-    constraint listing_warehouse_id_fkey FOREIGN KEY (warehouse_id) REFERENCES warehouse(id)
+    constraint listing_place FOREIGN KEY (channel_id, location, warehouse_id) REFERENCES place(channel_id, location, warehouse_id) ON UPDATE CASCADE,
+    constraint listing_warehouse_id_fkey FOREIGN KEY (warehouse_id) REFERENCES warehouse(id),
+    constraint listing_linked_by_check CHECK ((linked_by = ANY (ARRAY[''::text, 'sku'::text, 'barcode'::text, 'handle'::text, 'hand'::text, 'cut'::text]))),
+    constraint listing_withheld_check CHECK ((withheld = ANY (ARRAY[''::text, 'included'::text, 'excluded'::text, 'elsewhere'::text, 'tagged'::text])))
 );
 CREATE INDEX listing_by_alias ON public.listing USING btree (channel_id, alias) WHERE (alias <> ''::text);
 CREATE INDEX listing_by_item ON public.listing USING btree (item_id, warehouse_id) WHERE (item_id IS NOT NULL);
 CREATE INDEX listing_by_sku ON public.listing USING btree (channel_id, sku);
+CREATE INDEX listing_waiting_barcode ON public.listing USING btree (barcode) WHERE ((item_id IS NULL) AND (barcode <> ''::text));
+CREATE INDEX listing_waiting_handle ON public.listing USING btree (handle) WHERE ((item_id IS NULL) AND (handle <> ''::text));
+CREATE INDEX listing_waiting_sku ON public.listing USING btree (sku) WHERE (item_id IS NULL);
 comment on table listing is 'One item as one channel location shows it, with the platform''s ids.';
 comment on column listing.alias is 'A second id by which order lines name it.';
 comment on column listing.batch_group is 'Only listings of one group can share a write.';
 comment on column listing.skip is 'Why nothing is delivered to it (unlinked, unmapped, duplicate, excluded); empty: it is served.';
+comment on column listing.known_as is 'The sku of its item where its own is another or none: rules and journal go by it.';
+comment on column listing.linked_by is 'The rule that made its link; hand: a person did; cut: a person unlinked it, and no rule may link it.';
+comment on column listing.tagged is 'It bears a tag that its channel excludes.';
+comment on column listing.withheld is 'Why it is not offered, beside the configuration: what people switched, its item''s channels, its tags; included: a person said so, whatever else does.';
+comment on column listing.orphaned is 'Its item is gone at the source of its warehouse: it is not raised.';
 
 create table look (
     listing_id bigint not null,
@@ -264,6 +316,17 @@ comment on table outbox is 'Desired state: at most one delivery per listing; a n
 comment on column outbox.rank is '0 falls to zero, 1 falls, 2 rises or unknown; with age, the order inside a lane.';
 comment on column outbox.risk is 'Units shown too high when it was owed.';
 comment on column outbox.batch_cap is 'Largest batch this row may go in after one failed without naming a row.';
+
+create table place (
+    channel_id integer not null,
+    location text not null,
+    warehouse_id integer not null,
+    constraint place_pkey PRIMARY KEY (channel_id, location),
+    constraint place_channel_id_location_warehouse_id_key UNIQUE (channel_id, location, warehouse_id),
+    constraint place_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
+    constraint place_warehouse_id_fkey FOREIGN KEY (warehouse_id) REFERENCES warehouse(id)
+);
+comment on table place is 'A location of a channel feeds one warehouse at most, whatever the configuration says.';
 
 create table sales_order (
     channel_id integer not null,

@@ -24,6 +24,8 @@ class Shelf:
     warehouse_id: int | None
     managed: bool
     skip: str
+    withheld: str
+    orphaned: bool
     gone: bool
     shown: int | None
     shown_at: datetime | None
@@ -33,8 +35,8 @@ class Shelf:
 
 
 LOCK = """
-select s.listing_id, l.channel_id, l.location, l.sku, l.item_id, l.warehouse_id, l.managed, l.skip,
-    l.gone_at is not null as gone, s.shown, s.shown_at, s.turn, s.attempt_id is not null as attempt_open,
+select s.listing_id, l.channel_id, l.location, coalesce(l.known_as, l.sku) as sku, l.item_id,
+    l.warehouse_id, l.managed, l.skip, l.withheld, l.orphaned, l.gone_at is not null as gone, s.shown, s.shown_at, s.turn, s.attempt_id is not null as attempt_open,
     s.lag_asks
 from shelf s join listing l on l.id = s.listing_id
 where s.listing_id in (
@@ -266,7 +268,7 @@ async def fulfilled(conn: Connection, channel_id: int, now: datetime) -> None:
 
 
 DUE_LOOKS = """
-select k.listing_id, k.wish, l.remote, l.location, l.sku, l.batch_group, k.received_at,
+select k.listing_id, k.wish, l.remote, l.location, coalesce(l.known_as, l.sku) as sku, l.batch_group, k.received_at,
     (select nextval('turn')) as turn
 from look k join listing l on l.id = k.listing_id join shelf s on s.listing_id = k.listing_id
 where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
@@ -283,8 +285,8 @@ async def due_looks(
 
 
 OWED_LOOKS = """
-select l.id as listing_id, 0::bigint as wish, l.remote, l.location, l.sku, l.batch_group,
-    null::timestamptz as received_at, (select nextval('turn')) as turn
+select l.id as listing_id, 0::bigint as wish, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
+    l.batch_group, null::timestamptz as received_at, (select nextval('turn')) as turn
 from (
     select o.listing_id from outbox o join shelf s on s.listing_id = o.listing_id
     where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.facts import book
-from syncd.fanout.listings import CataloguePage, enter_page
+from syncd.fanout.joining import CataloguePage
+from syncd.fanout.listings import enter_page
 from syncd.fanout.owing import owe_again
 from syncd.fanout.readings import Found, book_readings, lock_readings
 

@@ -45,8 +45,8 @@ class Booking:
     """Orders (channel, order) whose state has to be fetched, since two were heard of one version."""
     linked: list[int] = field(default_factory=list)
     """Listings that waited for an item and were just linked to it: owe them after the commit."""
-    uncounted: set[str] = field(default_factory=set)
-    """Skus of the page that get a first count once orders are known to its answer."""
+    uncounted: set[tuple[str, str]] = field(default_factory=set)
+    """Rows (location, remote) of the page that get a first count once orders are known to its answer."""
     relisted: dict[int, set[str]] = field(default_factory=dict)
     """Skus by channel of which messages told: after the commit, see whether they are listed twice."""
     suspense: Counter[tuple[int, str]] = field(default_factory=Counter)

@@ -9,7 +9,8 @@ from syncd.db import bookmark, marks, shelf
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
 from syncd.fanout.booking import Booking, Heard
-from syncd.fanout.listings import CataloguePage, enter_page
+from syncd.fanout.joining import CataloguePage
+from syncd.fanout.listings import enter_page
 from syncd.fanout.orders import book_steps, levels_of, listings_of, take_orders
 from syncd.stock.model import (
     ChannelGone,

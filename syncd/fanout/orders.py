@@ -17,6 +17,7 @@ from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.owing import owe_deliveries
 from syncd.fanout.states import Order, accepted, newest_states
 from syncd.stock.decide import ShelfNow, predicted
+from syncd.stock.match import Rule
 from syncd.stock.model import LineSeen, OrderSeen, Truth
 from syncd.stock.orders import (
     LineKnown,
@@ -163,6 +164,7 @@ def _wanted(order: Order, line: LineSeen) -> LineWanted:
         line.alias,
         line.sku,
         order.rules.warehouse_of(line.location),
+        Rule.SKU in order.rules.match,
     )
 
 

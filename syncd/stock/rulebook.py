@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from syncd.stock.match import Rule
 from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
 from syncd.stock.policy import Inputs, Policy, Zero, keeps, target, target_of
@@ -41,6 +42,8 @@ class ChannelRules:
     blind: bool = False
     reads_one_by_one: bool = False
     clock_margin_s: float = 2.5
+    match: tuple[Rule, ...] = (Rule.SKU,)
+    """How its listings find their items, in this order."""
     locations: Mapping[str, int] = field(default_factory=dict)
     """Warehouse ids by location; "*" is the fallback."""
     policy: Policy = field(default_factory=Policy)
@@ -75,6 +78,11 @@ class ChannelRules:
         """The warehouse a location feeds; None: unmapped, which is never "all" or "first"."""
         found = self.locations.get(location)
         return found if found is not None else self.locations.get("*")
+
+    def names_of(self, barcode: str, handle: str, sku: str) -> dict[Rule, str]:
+        """The names that count here of a listing's."""
+        said = {Rule.SKU: sku, Rule.BARCODE: barcode, Rule.HANDLE: handle}
+        return {rule: said[rule] for rule in self.match}
 
     def policy_of(self, sku: str) -> Policy:
         """The narrowest policy that holds for a sku: its own, its pattern's, the channel's."""

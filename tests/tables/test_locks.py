@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from syncd.db import catalog, ledger, pool, shelf
+from syncd.db import catalog, ledger, links, pool, shelf
 from syncd.db.ledger import Movement
 from syncd.db.pool import Database
 from syncd.db.shelf import ShelfChange
@@ -108,7 +108,7 @@ async def test_fanouts_claims_sweeps_and_pushes_never_deadlock(busy: Town, lost:
 
 async def test_a_lost_race_would_be_seen(database: Database, lost: list[str]) -> None:
     async with database.transaction("fill") as conn:
-        await catalog.enter_items(conn, SKUS[:2], NOW)
+        await links.enter_items(conn, [links.NewItem(sku) for sku in SKUS[:2]], NOW)
     both = asyncio.Barrier(2)
 
     async def cross(first: str, second: str) -> None:
@@ -144,6 +144,7 @@ async def test_updates_of_shelves_and_levels_touch_no_index(database: Database) 
             "insert into item (sku, created_at) select 's' || n, now()"
             " from generate_series(1, 2000) n"
         )
+        await conn.execute("insert into place values (1, '', 1)")
         await conn.execute(
             "insert into listing (channel_id, location, remote, sku, item_id, warehouse_id, managed)"
             " select 1, '', 'r' || n, 's' || n, n, 1, true from generate_series(1, 2000) n"

@@ -32,6 +32,7 @@ FILL = (
     "insert into channel (name, platform) select 'c' || n, 'memory' from generate_series(1, 4) n",
     "insert into warehouse (name) values ('main')",
     f"insert into item (sku, created_at) select 'SKU-' || n, '{NOW}' from generate_series(1, {ITEMS}) n",
+    "insert into place select c, '', 1 from generate_series(1, 3) c",
     f"""insert into listing (channel_id, location, remote, alias, sku, item_id, warehouse_id, managed)
         select c, '', 'r' || n, 'a' || n, 'SKU-' || n, n, 1, true
         from generate_series(1, 3) c, generate_series(1, {ITEMS}) n""",
