@@ -82,6 +82,9 @@ class ListingBody(msgspec.Struct, frozen=True):
     alias: str
     group: str
     title: str
+    barcode: str = ""
+    handle: str = ""
+    tags: tuple[str, ...] = ()
 
     def seen(self) -> ListingSeen:
         return ListingSeen(
@@ -93,7 +96,10 @@ class ListingBody(msgspec.Struct, frozen=True):
             self.at,
             self.alias,
             self.group,
+            barcode=self.barcode,
+            handle=self.handle,
             title=self.title,
+            tags=self.tags,
         )
 
 

@@ -224,6 +224,9 @@ class Item:
     group: str
     managed: bool = True
     counts: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    barcode: str = ""
+    handle: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class MemoryStore:
@@ -558,6 +561,9 @@ class MemoryStore:
                 f"v{item.remote}",
                 item.group,
                 item.title,
+                item.barcode,
+                item.handle,
+                item.tags,
             )
             for place, (count, at) in item.counts.items()
         ]

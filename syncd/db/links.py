@@ -40,11 +40,13 @@ on conflict (sku) do nothing
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """An item as its source names it."""
+    """An item as its source calls it."""
 
     sku: str
     barcode: str = ""
     handle: str = ""
+    item_id: int = 0
+    """0: not known yet."""
 
 
 async def enter_items(conn: Connection, items: Sequence[NewItem], now: datetime) -> None:
@@ -68,11 +70,10 @@ where i.id = g.id and (i.barcode <> g.barcode or i.handle <> g.handle)
 """
 
 
-async def name_items(conn: Connection, names: Sequence[tuple[int, str, str]]) -> None:
-    """What the source calls its items now: (item, barcode, handle)."""
-    await conn.execute(
-        NAME_ITEMS, [x[0] for x in names], [x[1] for x in names], [x[2] for x in names]
-    )
+async def name_items(conn: Connection, items: Sequence[NewItem]) -> bool:
+    """Items that are known bear these names at their source; True where that is news of any."""
+    columns = [x.item_id for x in items], [x.barcode for x in items], [x.handle for x in items]
+    return not (await conn.execute(NAME_ITEMS, *columns)).endswith(" 0")
 
 
 RENAME_ITEM = """

@@ -83,7 +83,7 @@ async def join_items(
         return set()
     await ledger.counting(conn)
     single = await _as_items(conn, booking, page.rules, single)
-    await links.name_items(conn, [(x.item_id, x.new.barcode, x.new.handle) for x in single])
+    await links.name_items(conn, [replace(x.new, item_id=x.item_id) for x in single])
     counted = {(v.item_id, v.warehouse_id) for v in await ledger.levels(conn, _keys(single))}
     fresh = sorted((x for x in single if x.key not in counted), key=lambda x: x.key)
     if page.rules.truth is Truth.ORDERS:

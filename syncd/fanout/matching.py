@@ -164,11 +164,18 @@ async def follow_names(
     pairs: Sequence[tuple[ListingSeen, ListingNow]],
 ) -> None:
     """Linked listings that are called otherwise now: told, and at the source their item follows."""
+    named_there = [
+        NewItem(now.sku, row.barcode, row.handle, now.item_id)
+        for row, now in pairs
+        if now.item_id and booking.rules.is_source(rules.id, row.location, now.warehouse_id)
+    ]
+    if named_there and await links.name_items(conn, named_there):
+        await link_waiting(conn, booking, named_there)
+    sources = {item.item_id for item in named_there}
     for row, before in pairs:
         if before.item_id is None or row.sku == before.own_sku:
             continue
-        source = booking.rules.is_source(rules.id, row.location, before.warehouse_id)
-        named = source and row.sku not in ("", before.sku)
+        named = before.item_id in sources and row.sku not in ("", before.sku)
         if named and await links.rename_item(conn, before.item_id, row.sku):
             await links.follow(conn, items=[before.item_id])
             await link_waiting(conn, booking, [NewItem(row.sku, row.barcode, row.handle)])

@@ -131,6 +131,8 @@ class ListingSeen:
     `alias` is a second id by which order lines name it. Rows of one write must share `group`.
     `quantity` is None where the platform does not say or does not track it (`managed` False).
     `at` is the platform's own stamp of the quantity, None where it has none.
+    `handle` is the product's name in addresses, with the options of the variant after a slash where
+    a product has several. `tags` are the platform's, where it has any.
     """
 
     remote: str
@@ -144,6 +146,7 @@ class ListingSeen:
     barcode: str = ""
     handle: str = ""
     title: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
