@@ -18,10 +18,13 @@ from syncd.connectors.budget import Budget
 from syncd.connectors.http import CallObserver, Http
 from syncd.console import Role, Token
 from syncd.corridor import Channel
+from syncd.db import catalog
+from syncd.db.pool import Database
 from syncd.errors import ConfigError
 from syncd.stock.match import Rule
 from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
+from syncd.stock.plans import Radius
 from syncd.stock.policy import Policy, Zero
 from syncd.stock.rulebook import ChannelRules, Rulebook, truth_of, with_claimants
 from syncd.telemetry.metrics import Metrics
@@ -208,6 +211,24 @@ def tokens_of(settings: Settings) -> tuple[Token, ...]:
     for name, one in settings.ops.tokens.items():
         found.append(Token(name, Role[one.role.upper()], one.token.get_secret_value()))
     return tuple(found)
+
+
+async def named_rulebook(db: Database, settings: Settings) -> Rulebook:
+    """All rules of a configuration, for who only looks: names the database lacks are entered."""
+    async with db.transaction("enter_names") as conn:
+        channels = {
+            name: await catalog.enter_channel(conn, name, channel.platform)
+            for name, channel in sorted(settings.channels.items())
+        }
+        places = {
+            name: await catalog.enter_warehouse(conn, name) for name in sorted(settings.warehouses)
+        }
+    return rulebook_of(settings, channels, places)
+
+
+def radius_of(settings: Settings) -> Radius:
+    """How many listings of a channel one change may zero or raise unasked."""
+    return Radius(settings.sync.blast_radius, settings.sync.blast_listings)
 
 
 def make_channel(

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from syncd.config import SyncSettings
 from syncd.corridor import Core
-from syncd.db import answers, bookmark, inbox, outbox, status, suspense
+from syncd.db import answers, bookmark, inbox, outbox, plans, status, suspense
+from syncd.db.journal import Line
 from syncd.db.outbox import OutboxNow
 from syncd.db.pool import Database
 from syncd.errors import DatabaseAway
@@ -19,6 +20,8 @@ log = get_logger("syncd.housekeeping")
 SAMPLE_S = 5.0
 RETAIN_S = 3600.0
 AWAY_S = 1.0
+LOADING = timedelta(days=1)
+"""A plan that took longer to load than this was broken off."""
 
 
 async def sample_for_ever(core: Core) -> None:
@@ -39,6 +42,7 @@ async def sample(core: Core) -> None:
         doubts = await suspense.counts(conn)
         skips = await status.skipped_listings(conn)
         xmin_age_s = await status.oldest_xmin_age_s(conn)
+        waiting = await plans.waiting(conn)
     metrics.inbox_oldest_age_seconds.set((now - oldest).total_seconds() if oldest else 0)
     metrics.db_oldest_xmin_age_seconds.set(xmin_age_s)
     sent = core.db.statements - core.statements_counted
@@ -49,6 +53,7 @@ async def sample(core: Core) -> None:
     metrics.suspense.clear()
     for (channel_id, reason), count in doubts.items():
         metrics.suspense.labels(core.name_of(channel_id), reason).set(count)
+    metrics.plans_waiting.set(waiting)
     metrics.skipped.clear()
     for reason, count in skips.items():
         metrics.skipped.labels(reason).set(count)
@@ -97,6 +102,17 @@ async def retain(core: Core, sync: SyncSettings) -> None:
         await answers.prune(conn, core.clock() - sync.retain_answers)
     if made or dropped:
         log.info("partitions.kept", made=made, dropped=dropped)
+    await _expire_plans(core)
+
+
+async def _expire_plans(core: Core) -> None:
+    """Close plans that nobody said yes or no to, and forget those that never came to be."""
+    async with core.booking("expire_plans") as (conn, booking):
+        await plans.forget_broken(conn, booking.now - LOADING)
+        for plan_id in await plans.expire(conn, booking.now):
+            detail: dict[str, object] = {"plan": plan_id}
+            booking.journal.append(Line("plan", reason="expired", detail=detail))
+            log.warning("plan.expired", plan=plan_id)
 
 
 async def listen_for_ever(core: Core, db: Database) -> None:

@@ -29,6 +29,7 @@ from syncd.config.values import (
     Share,
     SizeBytes,
     Sku,
+    Units,
     complaint,
 )
 from syncd.stock.model import Edits, Truth
@@ -111,6 +112,10 @@ class SyncSettings(BaseModel):
     """How far before the last good sweep orders are fetched again."""
     blast_radius: Share = 0.2
     """Share (0..1) of a channel's listings that one plan may zero, end or raise unasked."""
+    blast_listings: Units | None = None
+    """So many listings instead of that share."""
+    plan_expiry: LastingDuration = timedelta(days=7)
+    """A plan that nobody applied in this time is closed."""
     retain_bodies: Duration = timedelta(days=7)
     """Raw webhook bodies; nothing at all where 0."""
     retain_journal: LastingDuration = timedelta(days=365)

@@ -163,17 +163,26 @@ class Wish:
     kind: str
     channel: str | None
     skus: list[str] | None
+    plan_id: int | None
 
 
-ASK = "insert into wish (kind, channel, skus, asked_at) values ($1, $2, $3, $4) returning id"
+ASK = """
+insert into wish (kind, channel, skus, asked_at, plan_id) values ($1, $2, $3, $4, $5) returning id
+"""
 RING = "notify syncd"
 
 
 async def ask(
-    conn: Connection, kind: str, channel: str | None, skus: Sequence[str] | None, now: datetime
+    conn: Connection,
+    kind: str,
+    channel: str | None,
+    skus: Sequence[str] | None,
+    now: datetime,
+    *,
+    plan_id: int | None = None,
 ) -> int:
-    """Ask the daemon for a sweep, push, seed or retry; gives the wish's id."""
-    found: int = await conn.fetchval(ASK, kind, channel, skus, now)
+    """Ask the daemon for a sweep, push, seed, retry or the making of a plan; gives the wish's id."""
+    found: int = await conn.fetchval(ASK, kind, channel, skus, now, plan_id)
     await conn.execute(RING)
     return found
 
@@ -182,7 +191,7 @@ TAKE_WISH = """
 update wish set started_at = $1 where id = (
     select id from wish where done_at is null and started_at is null
     order by id limit 1 for update skip locked)
-returning id, kind, channel, skus
+returning id, kind, channel, skus, plan_id
 """
 
 

@@ -328,6 +328,56 @@ create table place (
 );
 comment on table place is 'A location of a channel feeds one warehouse at most, whatever the configuration says.';
 
+create table plan (
+    id bigint not null generated always as identity,
+    kind text not null,
+    state text not null,
+    title text not null,
+    actor text not null,
+    channel_id integer,
+    undoes bigint,
+    created_at timestamp with time zone not null,
+    expires_at timestamp with time zone,
+    decided_at timestamp with time zone,
+    decided_by text not null default ''::text,
+    done_at timestamp with time zone,
+    rows integer not null default 0,
+    done integer not null default 0,
+    summary jsonb not null default '{}'::jsonb,
+    constraint plan_pkey PRIMARY KEY (id),
+    constraint plan_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
+    constraint plan_undoes_fkey FOREIGN KEY (undoes) REFERENCES plan(id),
+    constraint plan_state_check CHECK ((state = ANY (ARRAY['loading'::text, 'open'::text, 'applying'::text, 'applied'::text, 'rejected'::text, 'expired'::text])))
+);
+CREATE INDEX plan_open ON public.plan USING btree (id) WHERE (state = ANY (ARRAY['loading'::text, 'open'::text, 'applying'::text]));
+comment on table plan is 'A change of many counts or listings that was asked for, waits for a person, or was made.';
+comment on column plan.state is 'loading: its rows are still coming; applying: it is being made, and goes on after a crash.';
+comment on column plan.expires_at is 'An open plan is closed after this; null: it waits.';
+comment on column plan.summary is 'What it would change when it was made: in all, and on each channel.';
+
+create table plan_row (
+    plan_id bigint not null,
+    position integer not null,
+    source_row integer not null default 0,
+    sku text not null,
+    item_id bigint,
+    warehouse_id integer not null,
+    quantity bigint,
+    seen bigint,
+    units bigint,
+    counted_at timestamp with time zone,
+    delta bigint,
+    applied_at timestamp with time zone,
+    constraint plan_row_pkey PRIMARY KEY (plan_id, "position"),
+    constraint plan_row_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES plan(id) ON DELETE CASCADE
+);
+comment on table plan_row is 'One count of a plan: counted, set over a level that was seen, or units to book as they are.';
+comment on column plan_row.source_row is 'The row of the file it came from.';
+comment on column plan_row.item_id is 'Null: the sku becomes an item when the plan is applied.';
+comment on column plan_row.quantity is 'What was counted, or what is to be there instead of `seen`.';
+comment on column plan_row.units is 'Signed units to book as they are: what an undo gives back.';
+comment on column plan_row.delta is 'What was booked; computed when it was applied, from the level of that moment.';
+
 create table sales_order (
     channel_id integer not null,
     order_id text not null,
@@ -406,11 +456,13 @@ create table wish (
     started_at timestamp with time zone,
     done_at timestamp with time zone,
     result jsonb,
+    plan_id bigint,
     constraint wish_pkey PRIMARY KEY (id),
-    constraint wish_kind_check CHECK ((kind = ANY (ARRAY['sweep'::text, 'push'::text, 'seed'::text, 'retry'::text])))
+    constraint wish_kind_check CHECK ((kind <> ''::text))
 );
 CREATE INDEX wish_open ON public.wish USING btree (id) WHERE (done_at IS NULL);
 comment on table wish is 'What other processes ask the daemon to do; NOTIFY syncd is its doorbell.';
+comment on column wish.plan_id is 'The plan that is to be applied.';
 
 create sequence inbox_id;
 

@@ -89,7 +89,8 @@ async def join_items(
     if page.rules.truth is Truth.ORDERS:
         fresh = await _surely_counted(conn, booking, page, fresh)
     if fresh:
-        await _free_later_sales(conn, booking, fresh, page.asked_at)
+        items = [(*x.key, x.row.sku) for x in fresh]
+        await free_later_sales(conn, booking, items, page.asked_at)
         seeds = [_seed(page.rules, x, page.asked_at) for x in fresh]
         await ledger.book(conn, seeds, booking.now, page.asked_at)
         booking.movements[page.rules.id, Kind.SEED] += len(seeds)
@@ -169,8 +170,11 @@ async def _surely_counted(
     return [x for x in rows if x.item_id not in sold]
 
 
-async def _free_later_sales(
-    conn: Connection, booking: Booking, rows: Sequence[Counted], counted_at: datetime
+async def free_later_sales(
+    conn: Connection,
+    booking: Booking,
+    items: Sequence[tuple[int, int, str]],
+    counted_at: datetime,
 ) -> None:
     """What order lines hold is inside the first count, save of orders placed since it was read.
 
@@ -179,7 +183,6 @@ async def _free_later_sales(
     channels = [c for c in booking.rules.channels.values() if c.truth is Truth.ORDERS]
     margin_s = max((c.clock_margin_s for c in channels), default=0.0)
     since = counted_at - timedelta(seconds=margin_s)
-    items = [(*x.key, x.row.sku) for x in rows]
     orders = await ledger.reopen_orders(conn, items, [c.id for c in channels], since)
     if orders:
         await bookmark.wish_orders(conn, orders, booking.now)

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     SEED = "seed"
     EDIT = "edit"
     ADJUSTMENT = "adjustment"
+    STOCKTAKE = "stocktake"
     CORRECTION = "correction"
 
 

@@ -165,6 +165,7 @@ class Metrics:
         self.parked = self._gauge(
             "parked", "Deliveries given up until a person acts.", ("channel",)
         )
+        self.plans_waiting = self._gauge("plans_waiting", "Plans waiting for a person.")
         self.suspense = self._gauge(
             "suspense", "Amounts waiting for a person.", ("channel", "reason")
         )

@@ -246,11 +246,15 @@ class Town:
             store.serve = serve  # type: ignore[method-assign]
 
     async def ask(
-        self, kind: str, channel: str | None = None, skus: Sequence[str] | None = None
+        self,
+        kind: str,
+        channel: str | None = None,
+        skus: Sequence[str] | None = None,
+        **more: Any,
     ) -> None:
         """A person asks for something, and it is carried out."""
         async with self.db.transaction("ask") as conn:
-            await bookmark.ask(conn, kind, channel, skus, self.clock())
+            await bookmark.ask(conn, kind, channel, skus, self.clock(), **more)
         assert await self.bulk.step()
 
     async def step(self, lane: Lane) -> int:

@@ -1,22 +1,17 @@
-"""What people ask for: first counts (seed), absolute deliveries (push), retries, sweeps on demand."""
+"""What people ask for: each wish is taken from its table, carried out, and told what came of it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 
-from syncd.connectors.budget import Priority
-from syncd.connectors.http import priority
-from syncd.corridor import Channel, Core, fetch_orders
+from syncd.bulk import applying, seeding
+from syncd.corridor import Core
 from syncd.corridor.bells import rung
-from syncd.corridor.speaking import speak
 from syncd.db import bookmark, catalog, inbox, outbox, shelf
 from syncd.db.bookmark import Wish
 from syncd.db.journal import Line
 from syncd.errors import DatabaseAway, SyncdError
-from syncd.fanout import CataloguePage, enter_page, owe_again
-from syncd.stock.model import Kind, Truth
+from syncd.fanout import owe_again
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.bulk")
@@ -25,9 +20,6 @@ POLL_S = 1.0
 PIECE = 500
 TOLD_SKUS = 100
 """Of the skus a person named so many stand in the journal."""
-
-SEED_ORDERS = timedelta(days=60)
-"""Before a seed, orders changed in this time are made known: what they hold is inside the count."""
 
 
 class Bulk:
@@ -87,6 +79,8 @@ class Bulk:
             return {"error": f"no channel is named {wish.channel}"}
         if wish.kind == "seed":
             return await self.seed(wish.skus or [])
+        if wish.kind == "apply":
+            return await applying.apply(self._core, wish.plan_id or 0)
         if wish.kind == "push":
             return await self._push(wish)
         if wish.kind == "retry":
@@ -130,71 +124,5 @@ class Bulk:
         return rules is not None and not rules.blind
 
     async def seed(self, warehouses: Sequence[str]) -> dict[str, object]:
-        """First counts of warehouses (names; none: of all) from their sources.
-
-        Items that have a level keep it, so that a seed can be repeated. Orders known by then are
-        inside the count (model.md §2, cut-over).
-        """
-        sources = await self._sources(warehouses)
-        await self._know_orders()
-        seeded: dict[str, object] = {}
-        for warehouse_id, (channel, location) in sources.items():
-            count = await self._seed_from(channel, location, warehouse_id)
-            async with self._core.db.transaction("mark_seeded") as conn:
-                await catalog.mark_seeded(conn, [warehouse_id], self._core.clock())
-            seeded[channel.name] = count
-        for channel_id in self._core.channels:
-            self._core.bells.sweeps[channel_id].set()
-        return {"seeded": seeded}
-
-    async def _sources(self, warehouses: Sequence[str]) -> dict[int, tuple[Channel, str | None]]:
-        async with self._core.db.transaction("warehouse_names") as conn:
-            wanted = [await catalog.enter_warehouse(conn, name) for name in warehouses]
-        found = {
-            warehouse: (self._core.channels[channel], location)
-            for warehouse, (channel, location) in self._core.rulebook.sources.items()
-            if channel in self._core.channels and (not wanted or warehouse in wanted)
-        }
-        if not found:
-            raise SyncdError("no warehouse with a source to seed from")
-        return found
-
-    async def _know_orders(self) -> None:
-        """Make every channel's recent orders known before anything is counted."""
-        for channel in self._core.channels.values():
-            if channel.rules.truth is Truth.ORDERS and channel.rules.enabled:
-                await speak(
-                    self._core,
-                    channel,
-                    fetch_orders(self._core, channel, Priority.NORMAL, SEED_ORDERS),
-                )
-
-    async def _seed_from(self, channel: Channel, location: str | None, warehouse_id: int) -> int:
-        count = 0
-        began = asked_at = self._core.clock()
-        with priority(Priority.NORMAL):
-            async for page in channel.connector.listings():
-                at = began if page.asked_before else asked_at
-                rows = [
-                    row
-                    for row in page.rows
-                    if row.managed
-                    and row.quantity is not None
-                    and location in (None, row.location)
-                    and channel.rules.warehouse_of(row.location) == warehouse_id
-                ]
-                if channel.rules.truth is Truth.ORDERS:
-                    # what was sold until this answer has to be known, to be left out
-                    await speak(
-                        self._core, channel, fetch_orders(self._core, channel, Priority.NORMAL)
-                    )
-                for first in range(0, len(rows), PIECE):
-                    piece = rows[first : first + PIECE]
-                    part = CataloguePage(channel.rules, piece, at, seeds=True, orders_known=True)
-                    async with self._core.booking("seed") as (conn, booking):
-                        await enter_page(conn, booking, part)
-                        count += booking.movements[channel.id, Kind.SEED]
-                if page.wait_s:
-                    await asyncio.sleep(page.wait_s)
-                asked_at = self._core.clock()
-        return count
+        """First counts of warehouses (names; none: of all) from their sources."""
+        return await seeding.seed(self._core, warehouses)

@@ -1,0 +1,150 @@
+"""Counts into the ledger: what was counted, set or taken back becomes movements, and is owed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from syncd.db import ledger, levels, links, shelf
+from syncd.db.journal import Line
+from syncd.db.ledger import Movement
+from syncd.db.levels import LevelThen
+from syncd.db.links import NewItem
+from syncd.db.pool import Connection
+from syncd.fanout.booking import Booking
+from syncd.fanout.joining import free_later_sales
+from syncd.fanout.matching import link_waiting
+from syncd.fanout.owing import LevelKey, owe_deliveries
+from syncd.stock.model import QUANTITY_LIMIT, Kind
+from syncd.stock.plans import booked_by
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A count of one item in one warehouse, a number set over what was seen, or units to book.
+
+    `item_id` None: its sku becomes an item. At most one for each item and warehouse at a time.
+    """
+
+    sku: str
+    item_id: int | None
+    warehouse_id: int
+    quantity: int | None
+    seen: int | None
+    units: int | None
+    counted_at: datetime
+    kind: Kind
+    cause: str
+    actor: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a count: its item, and the units booked."""
+
+    item_id: int
+    delta: int
+
+
+async def book_counts(conn: Connection, booking: Booking, counts: Sequence[Count]) -> list[Made]:
+    """Book counts against the levels as they are under their locks; gives what came of each.
+
+    One that cannot be booked (the difference is out of bounds) is told, and books nothing.
+    """
+    ids = await _items(conn, booking, counts)
+    keys = sorted((ids[c.sku], c.warehouse_id) for c in counts)
+    first = await _first_counts(conn, booking, counts, ids)
+    shelves = await shelf.lock(conn, [], keys)
+    asked = [(ids[c.sku], c.warehouse_id, c.counted_at) for c in counts]
+    then = {(t.item_id, t.warehouse_id): t for t in await levels.levels_then(conn, asked)}
+    made, movements = [], []
+    for count in counts:
+        key = ids[count.sku], count.warehouse_id
+        delta = _delta(booking, count, then.get(key))
+        made.append(Made(key[0], delta))
+        if delta or key in first:
+            movements.append((_movement(count, key, delta, first), count.counted_at))
+    after = await _book(conn, booking, movements, first)
+    await owe_deliveries(conn, booking, shelves, after, {})
+    return made
+
+
+async def _items(conn: Connection, booking: Booking, counts: Sequence[Count]) -> dict[str, int]:
+    """Item ids by sku; skus that are no item yet become one, and what waits for them is linked."""
+    ids = {c.sku: c.item_id for c in counts if c.item_id is not None}
+    new = sorted({c.sku for c in counts if c.item_id is None})
+    if new:
+        items = [NewItem(sku) for sku in new]
+        await links.enter_items(conn, items, booking.now)
+        ids |= await links.items_of(conn, new)
+        await link_waiting(conn, booking, items)
+    return ids
+
+
+async def _first_counts(
+    conn: Connection, booking: Booking, counts: Sequence[Count], ids: Mapping[str, int]
+) -> set[LevelKey]:
+    """The (item, warehouse) pairs that have no level yet: nobody else counts them meanwhile."""
+    keys = {(ids[c.sku], c.warehouse_id): c for c in counts}
+    there = await _counted(conn, list(keys))
+    if len(there) == len(keys):
+        return set()
+    await ledger.counting(conn)
+    first = keys.keys() - await _counted(conn, list(keys))
+    by_time: dict[datetime, list[tuple[int, int, str]]] = {}
+    for item_id, warehouse_id in sorted(first):
+        count = keys[item_id, warehouse_id]
+        by_time.setdefault(count.counted_at, []).append((item_id, warehouse_id, count.sku))
+    for counted_at in sorted(by_time):
+        await free_later_sales(conn, booking, by_time[counted_at], counted_at)
+    return first
+
+
+async def _counted(conn: Connection, keys: Sequence[LevelKey]) -> set[LevelKey]:
+    return {(v.item_id, v.warehouse_id) for v in await ledger.levels(conn, keys)}
+
+
+def _delta(booking: Booking, count: Count, then: LevelThen | None) -> int:
+    level, later = (then.quantity, then.later) if then else (None, 0)
+    delta = booked_by(count.quantity, count.seen, count.units, level, later)
+    if max(abs(delta), abs((level or 0) + delta)) > QUANTITY_LIMIT:
+        booking.skip(Line("skipped", count.sku, reason="out_of_bounds"))
+        return 0
+    return delta
+
+
+def _movement(count: Count, key: LevelKey, delta: int, first: set[LevelKey]) -> Movement:
+    return Movement(
+        item_id=key[0],
+        warehouse_id=key[1],
+        delta=delta,
+        kind=Kind.SEED if key in first else count.kind,
+        cause=count.cause,
+        channel_id=None,
+        event_id=None,
+        actor=count.actor,
+        note=count.note,
+        occurred_at=count.counted_at,
+    )
+
+
+async def _book(
+    conn: Connection,
+    booking: Booking,
+    movements: Sequence[tuple[Movement, datetime]],
+    first: set[LevelKey],
+) -> dict[LevelKey, int]:
+    """Book them; a first count tells when it was taken, since older orders are inside it."""
+    batches: dict[datetime | None, list[Movement]] = {}
+    for movement, counted_at in movements:
+        is_first = (movement.item_id, movement.warehouse_id) in first
+        batches.setdefault(counted_at if is_first else None, []).append(movement)
+    after = {}
+    for taken_at, batch in batches.items():
+        for now in await ledger.book(conn, batch, booking.now, taken_at):
+            after[now.item_id, now.warehouse_id] = now.quantity
+        for movement in batch:
+            booking.movements[None, movement.kind] += 1
+    return after
