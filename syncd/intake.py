@@ -37,6 +37,7 @@ class Intake:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._limit = BATCH
+        self._more = False
 
     async def run(self) -> None:
         """Book events until cancelled."""
@@ -52,11 +53,12 @@ class Intake:
             except DatabaseAway:
                 await rung(self._core.bells.intake, AWAY_S)
                 continue
-            if not took:
-                self._core.gather_s = 0.0
-                await rung(self._core.bells.intake, POLL_S)
-            else:
+            if took:
                 await self._gather(took)
+            else:
+                self._core.gather_s = 0.0
+            if not self._more:
+                await rung(self._core.bells.intake, POLL_S)
 
     async def _gather(self, took: int) -> None:
         """Wait for a fuller batch where events come so fast that it pays, and let lanes wait too.
@@ -84,9 +86,11 @@ class Intake:
             if not claimed:
                 raise
             if len(claimed) > 1:
-                self._limit = len(claimed) // 2
+                self._limit, self._more = len(claimed) // 2, True
                 return 1
             await self._park(claimed[0], error)
+        # what comes after a batch that was not full rings the bell
+        self._more = len(claimed) >= self._limit
         self._limit = min(BATCH, self._limit * 2)
         if booking is not None:
             await follow_links(self._core, booking)

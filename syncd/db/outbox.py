@@ -115,6 +115,26 @@ for no key update of s skip locked
 """
 
 
+THESE = """
+select s.listing_id, l.channel_id, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
+    l.batch_group, l.item_id, l.warehouse_id, o.version, o.forced, o.batch_cap, o.owed_at, o.received_at, s.shown,
+    s.stale_times, exists (select from look k where k.listing_id = s.listing_id) as looking
+from shelf s
+join listing l on l.id = s.listing_id
+join outbox o on o.listing_id = s.listing_id
+where s.listing_id = any($1::bigint[]) and o.parked_at is null and o.not_before <= $2
+  and s.attempt_id is null
+for no key update of s skip locked
+"""
+
+
+async def candidates_among(
+    conn: Connection, listing_ids: Sequence[int], now: datetime
+) -> list[Candidate]:
+    """Those of these listings that are owed a delivery which is due. Nobody's lock is waited for."""
+    return [Candidate(*row) for row in await conn.fetch(THESE, listing_ids, now)]
+
+
 async def candidates(
     conn: Connection,
     channel_id: int,
@@ -286,6 +306,8 @@ class Due:
     orders: bool
     looks: bool
     writes: bool
+    blocked: bool
+    """Something else is due on a listing that is being read."""
     next_at: datetime | None
 
 
@@ -301,8 +323,10 @@ select
               order by k.not_before limit 1), false) as looks,
     coalesce((select true from outbox o join shelf s on s.listing_id = o.listing_id
               where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2
-                and s.attempt_id is null
+                and s.attempt_id is null and not (o.listing_id = any($4::bigint[]))
               order by o.owed_at limit 1), false) as writes,
+    exists (select from outbox o where o.listing_id = any($4::bigint[]) and o.parked_at is null
+            and o.not_before <= $2) as blocked,
     least(
         -- only a delivery that was tried is ever put off: an index of its own holds those
         (select min(not_before) from outbox

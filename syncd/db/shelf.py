@@ -253,6 +253,45 @@ class Look:
     received_at: datetime | None
     turn: int
     """The turn it is asked in: one for all that were chosen together."""
+    shown: int | None
+
+
+CONFIRM = """
+with given as (
+    select * from unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as g(listing_id, quantity, at)
+), same as (
+    select s.listing_id from given g join shelf s on s.listing_id = g.listing_id
+    where s.shown = g.quantity and s.turn <= $4 and s.attempt_id is null
+      and not exists (select from outbox o where o.listing_id = s.listing_id)
+    order by s.listing_id
+    for no key update of s
+), dated as (
+    update shelf s set shown_at = g.at, turn = nextval('turn')
+    from same join given g using (listing_id)
+    where s.listing_id = same.listing_id and g.at > coalesce(s.shown_at, '-infinity')
+), seen as (
+    delete from look k using same where k.listing_id = same.listing_id and k.wish <= $4
+)
+select listing_id from same
+"""
+
+
+async def confirm(
+    conn: Connection, readings: Sequence[tuple[int, int, datetime | None]], asked_turn: int
+) -> set[int]:
+    """Date the shelves that were read (listing, quantity, stamp) to show what they are known to.
+
+    Only those that are owed nothing, as of the turn they were asked in; gives them. Their wishes
+    made before it are fulfilled.
+    """
+    rows = await conn.fetch(
+        CONFIRM,
+        [r[0] for r in readings],
+        [r[1] for r in readings],
+        [r[2] for r in readings],
+        asked_turn,
+    )
+    return {row[0] for row in rows}
 
 
 FULFILLED = """
@@ -269,7 +308,7 @@ async def fulfilled(conn: Connection, channel_id: int, now: datetime) -> None:
 
 DUE_LOOKS = """
 select k.listing_id, k.wish, l.remote, l.location, coalesce(l.known_as, l.sku) as sku, l.batch_group, k.received_at,
-    (select nextval('turn')) as turn
+    (select nextval('turn')) as turn, s.shown
 from look k join listing l on l.id = k.listing_id join shelf s on s.listing_id = k.listing_id
 where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
   and not (k.listing_id = any($4::bigint[]))
@@ -286,9 +325,9 @@ async def due_looks(
 
 OWED_LOOKS = """
 select l.id as listing_id, 0::bigint as wish, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
-    l.batch_group, null::timestamptz as received_at, (select nextval('turn')) as turn
+    l.batch_group, null::timestamptz as received_at, (select nextval('turn')) as turn, o.shown
 from (
-    select o.listing_id from outbox o join shelf s on s.listing_id = o.listing_id
+    select o.listing_id, s.shown from outbox o join shelf s on s.listing_id = o.listing_id
     where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2
       and s.attempt_id is null and not (o.listing_id = any($4::bigint[]))
     order by o.rank, o.owed_at limit $3

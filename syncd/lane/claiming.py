@@ -35,6 +35,22 @@ class Claim:
     waits_for_orders: bool = False
 
 
+class SurprisedError(Exception):
+    """Something happened on a listing since it was asked for: its reading says less than was thought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The listings read for a claim.
+
+    `repeating`: the turn they were asked in, where all were read to show what they are known to and
+    nothing has to be booked of that; None: what was read is booked already, or nothing was said.
+    """
+
+    listing_ids: Sequence[int]
+    repeating: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Pick:
     """A candidate that is to be written, with its target and how."""
@@ -53,19 +69,26 @@ async def claim(
     caps: Capabilities,
     key: UUID,
     lease_gen: int,
+    read: Read | None = None,
 ) -> Claim:
-    """Store one attempt for the most urgent batch that can go now.
+    """Store one attempt for the most urgent batch that can go now, among what was `read` or of all.
 
-    Listings that show their target already are owed nothing and leave the outbox.
+    Listings that show their target already are owed nothing and leave the outbox. Raises SurprisedError
+    where a listing is not what it was read to show: that has to be booked first.
     """
-    found = await outbox.candidates(
-        conn,
-        rules.id,
-        booking.now,
-        caps.batch_max,
-        owed_before=booking.now - READ_FIRST,
-        despite_looks=caps.write is not WriteKind.CAS,
-    )
+    if read is not None:
+        found = await outbox.candidates_among(conn, read.listing_ids, booking.now)
+        if read.repeating is not None and any(c.turn > read.repeating for c in found):
+            raise SurprisedError
+    else:
+        found = await outbox.candidates(
+            conn,
+            rules.id,
+            booking.now,
+            caps.batch_max,
+            owed_before=booking.now - READ_FIRST,
+            despite_looks=caps.write is not WriteKind.CAS,
+        )
     if not found:
         return Claim()
     wanted = await outbox.wanted(conn, [c.listing_id for c in found])

@@ -17,9 +17,19 @@ from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
 from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Reading
 from syncd.lane.writing import Writing
+from syncd.stock.model import Truth
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.lane")
+
+Job = Callable[[Callable[[], None]], Awaitable[bool]]
+"""One piece of work: calls what it is given once it has chosen it; gives whether there was any."""
+
+LOOKS, WRITES = "looks", "writes"
+"""The two kinds of jobs that there are most of."""
+
+LOOKS_APART_S = 0.2
+"""Where orders are the truth no sale waits for a reading: those that follow each other are gathered."""
 
 POLL_S = 2.0
 AWAY_S = 0.3
@@ -41,6 +51,8 @@ class Lane:
         self._choosing: set[str] = set()
         self._hold_until = 0.0
         self._quiet = False
+        self._held = False
+        self._looks_from = 0.0
         self._job_ended = asyncio.Event()
         self._news = 0
         self._stopping = False
@@ -132,21 +144,24 @@ class Lane:
             due = await outbox.due(
                 conn, self._channel.id, now, list(self.writing.busy), list(self.reading.busy)
             )
+        self._held = due.blocked
         if due.attempts:
             self._start("attempts", self.writing.resume)
         if due.orders:
             self._start("orders", self.fetching.fetch_wished)
         if self.fetching.wanted:
             self._start("changes", self.fetching.fetch_changed)
-        if due.looks:
-            self._start("looks", self.reading.read_wished)
+        looks_wait_s = self._looks_from - asyncio.get_running_loop().time() if due.looks else 0.0
+        if due.looks and looks_wait_s <= 0:
+            self._start(LOOKS, self.reading.read_wished)
         if due.writes and not self._quiet:
-            self._start("writes", self.writing.write_owed)
+            self._start(WRITES, self.writing.write_owed)
+        wait_s = POLL_S if looks_wait_s <= 0 else looks_wait_s
         if due.next_at is None:
-            return POLL_S
-        return min(POLL_S, max((due.next_at - now).total_seconds(), 0.005))
+            return wait_s
+        return min(wait_s, max((due.next_at - now).total_seconds(), 0.005))
 
-    def _start(self, kind: str, job: Callable[[Callable[[], None]], Awaitable[bool]]) -> None:
+    def _start(self, kind: str, job: Job) -> None:
         """Start a job of this kind unless one is still choosing its work or the lane is full.
 
         A job that waits for its budget is in nobody's way: among those the budget itself decides,
@@ -154,29 +169,28 @@ class Lane:
         """
         workers = self._channel.connector.capabilities.workers
         if kind in self._choosing or len(self._jobs) - len(self._choosing) > workers:
+            self._held = True
             return
         self._choosing.add(kind)
         task = asyncio.create_task(self._run_job(kind, job), name=f"{self._channel.name}.{kind}")
         self._jobs.add(task)
         task.add_done_callback(self._jobs.discard)
 
-    async def _run_job(
-        self, kind: str, job: Callable[[Callable[[], None]], Awaitable[bool]]
-    ) -> None:
-        def chosen() -> None:
-            # the work is claimed: another job of this kind may choose the rest
+    async def _run_job(self, kind: str, job: Job) -> None:
+        again = True
+        try:
+            again = await self._done(kind, job)
+        finally:
             self._choosing.discard(kind)
-            self._job_ended.set()
+            # what this job kept waiting may go now
+            if again or self._held:
+                self._job_ended.set()
 
+    async def _done(self, kind: str, job: Job) -> bool:
+        """Do a job; gives whether the tables are to be looked at again after it."""
         news = self._news
         try:
-            worked = await job(chosen)
-            if kind == "writes":
-                # what is owed but cannot be claimed yet waits for news, not in a spin; news that
-                # came while this job was choosing may be just what it did not see
-                self._quiet = not worked and news == self._news and not self._bell.is_set()
-            elif worked:
-                self._quiet = False
+            worked = await job(lambda: self._chosen(kind))
         except RetryLater as error:
             self._hold(error)
         except (ChannelClosed, Refused) as error:
@@ -187,9 +201,30 @@ class Lane:
         except Exception:
             log.exception("lane.failed", channel=self._channel.name, kind=kind)
             self._hold_until = asyncio.get_running_loop().time() + 1.0
-        finally:
-            self._choosing.discard(kind)
+        else:
+            if kind == WRITES:
+                # what is owed but cannot be claimed yet waits for news, not in a spin; news that
+                # came while this job was choosing may be just what it did not see
+                self._quiet = not worked and news == self._news and not self._bell.is_set()
+            elif worked:
+                self._quiet = False
+            # what a reading makes due rings the bell
+            return worked and kind != LOOKS
+        return True
+
+    def _chosen(self, kind: str) -> None:
+        """The work is claimed: another job of this kind may choose the rest, if there is any."""
+        self._choosing.discard(kind)
+        if kind == LOOKS and self._channel.rules.truth is Truth.ORDERS:
+            self._looks_from = asyncio.get_running_loop().time() + LOOKS_APART_S
+        if self._held or self._leaves_more(kind):
             self._job_ended.set()
+
+    def _leaves_more(self, kind: str) -> bool:
+        """False where a job of this kind chose all there was: each look at the tables costs a trip."""
+        if kind == WRITES:
+            return self.writing.behind
+        return kind != LOOKS or self.reading.behind
 
     def _hold(self, error: RetryLater) -> None:
         pause_s = error.after_s

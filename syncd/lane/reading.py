@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from syncd.connectors.base import Ref
 from syncd.connectors.budget import Priority
@@ -11,10 +12,12 @@ from syncd.corridor import Channel, Core
 from syncd.corridor.speaking import speak
 from syncd.db import marks, shelf
 from syncd.db.journal import Line
+from syncd.db.pool import Connection
 from syncd.db.shelf import Look
 from syncd.errors import Refused, RetryLater
-from syncd.fanout import Found, book_readings, lock_readings
+from syncd.fanout import Booking, Found, book_readings, lock_readings
 from syncd.stock.model import Reading as StockReading
+from syncd.stock.model import Truth
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.lane")
@@ -26,13 +29,46 @@ REFUSED_PAUSE = timedelta(minutes=5)
 """A listing that the platform refuses to read is not asked for again before."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What listings were read to show, in the order of `looks`; None: the platform refused to say."""
+
+    looks: Sequence[Look]
+    answers: Sequence[StockReading | None]
+    at: datetime
+    """When they were asked for, by our clock."""
+
+    @property
+    def turn(self) -> int:
+        """The turn they were asked in."""
+        return self.looks[0].turn
+
+    def repeating(self) -> list[tuple[int, int, datetime | None]]:
+        """(listing, quantity, stamp) of those that show what they were known to when they were chosen."""
+        return [
+            (look.listing_id, answer.quantity, answer.at)
+            for look, answer in zip(self.looks, self.answers, strict=True)
+            if answer is not None and answer.quantity is not None and answer.quantity == look.shown
+        ]
+
+    def without(self, listing_ids: Collection[int]) -> Asked:
+        """The rest of it."""
+        pairs = zip(self.looks, self.answers, strict=True)
+        left = [(look, answer) for look, answer in pairs if look.listing_id not in listing_ids]
+        return Asked([look for look, _ in left], [answer for _, answer in left], self.at)
+
+
 class Reading:
-    """The readings of one lane. `busy`: listings being read now."""
+    """The readings of one lane.
+
+    `busy`: listings being read now. `behind`: the newest batch was a full one: there may be more.
+    """
 
     def __init__(self, core: Core, channel: Channel) -> None:
         self._core = core
         self._channel = channel
         self.busy: set[int] = set()
+        self.behind = False
         self._at_once = channel.connector.capabilities.read_max
 
     async def read_wished(self, chosen: Callable[[], None]) -> bool:
@@ -47,6 +83,7 @@ class Reading:
                     conn, self._channel.id, now, self._at_once, list(self.busy)
                 )
             self.busy.update(look.listing_id for look in looks)
+            self.behind = len(looks) == self._at_once
             chosen()
             try:
                 if looks:
@@ -69,47 +106,72 @@ class Reading:
                 conn, [look.listing_id for look in looks], self._core.clock() + pause
             )
 
-    async def read_owed(self) -> None:
-        """Read listings just before a blind write: what it would erase is seen first."""
+    async def choose_owed(self) -> list[Look]:
+        """The most urgent listings whose delivery is due, to be read before it: nobody else's now.
+
+        They stay `busy` until the caller frees them.
+        """
         caps = self._channel.connector.capabilities
         limit = min(caps.read_max, caps.batch_max)
-        async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
-            now, busy = self._core.clock(), list(self.busy)
-            async with self._core.db.statement("owed_looks") as conn:
-                looks = await shelf.owed_looks(conn, self._channel.id, now, limit, busy)
-            if looks:
-                await self.read(looks)
+        async with self._core.db.statement("owed_looks") as conn:
+            looks = await shelf.owed_looks(
+                conn, self._channel.id, self._core.clock(), limit, list(self.busy)
+            )
+        self.busy.update(look.listing_id for look in looks)
+        return looks
 
     async def read(self, looks: Sequence[Look]) -> None:
         """Ask for these listings and book what they show. Raises what the connector raises."""
-        asked_turn = looks[0].turn
+        await self.book_asked(await self.ask(looks))
+
+    async def book_asked(self, asked: Asked) -> None:
+        """Date the shelves that show what they should, as nearly all do, and book the others."""
+        left = await self._confirmed(asked)
+        if left.looks:
+            async with self._core.booking("look_booked") as (conn, booking):
+                await self.book(conn, booking, left)
+
+    async def _confirmed(self, asked: Asked) -> Asked:
+        same = asked.repeating()
+        if not same:
+            return asked
+        if self._channel.rules.truth is not Truth.LEVELS:
+            same = [(listing_id, quantity, at or asked.at) for listing_id, quantity, at in same]
+        async with self._core.db.statement("confirm") as conn:
+            return asked.without(await shelf.confirm(conn, same, asked.turn))
+
+    async def ask(self, looks: Sequence[Look]) -> Asked:
+        """What these listings show. Raises what the connector raises."""
         asked_at = self._core.clock()
         refs = [Ref(x.remote, x.location, x.sku, x.batch_group) for x in looks]
-        answers = await self._ask(refs)
-        async with self._core.booking("look_booked") as (conn, booking):
-            found, missing, unmanaged, refused = _sorted(looks, answers)
-            if missing or unmanaged:
-                # what is said of these needs their shelves too, and they are locked in one go
-                await lock_readings(conn, booking, [look.listing_id for look in looks])
-            await book_readings(conn, booking, found, asked_turn, asked_at)
-            if missing:
-                gone = [look.listing_id for look in missing]
-                new = await marks.mark_listings_gone(conn, gone, booking.now)
-                missing = [look for look in missing if look.listing_id in new]
-            if unmanaged:
-                await marks.set_unmanaged(conn, [look.listing_id for look in unmanaged])
-            for group, outcome in (
-                (missing, "gone"),
-                (unmanaged, "unmanaged"),
-                (refused, "unreadable"),
-            ):
-                booking.journal += [
-                    Line(outcome, look.sku, self._channel.id, look.listing_id) for look in group
-                ]
-            await shelf.looked(conn, [look.listing_id for look in looks], asked_turn)
-            if refused:
-                ids, later = sorted(x.listing_id for x in refused), booking.now + REFUSED_PAUSE
-                await shelf.wish(conn, ids, "refused", booking.now, not_before=later)
+        return Asked(looks, await self._ask(refs), asked_at)
+
+    async def book(self, conn: Connection, booking: Booking, asked: Asked) -> None:
+        """Book what was answered: the shelves of all these listings are locked from here on."""
+        looks, turn = asked.looks, asked.turn
+        found, missing, unmanaged, refused = _sorted(looks, asked.answers)
+        if missing or unmanaged:
+            # what is said of these needs their shelves too, and they are locked in one go
+            await lock_readings(conn, booking, [look.listing_id for look in looks])
+        await book_readings(conn, booking, found, turn, asked.at)
+        if missing:
+            gone = [look.listing_id for look in missing]
+            new = await marks.mark_listings_gone(conn, gone, booking.now)
+            missing = [look for look in missing if look.listing_id in new]
+        if unmanaged:
+            await marks.set_unmanaged(conn, [look.listing_id for look in unmanaged])
+        for group, outcome in (
+            (missing, "gone"),
+            (unmanaged, "unmanaged"),
+            (refused, "unreadable"),
+        ):
+            booking.journal += [
+                Line(outcome, look.sku, self._channel.id, look.listing_id) for look in group
+            ]
+        await shelf.looked(conn, [look.listing_id for look in looks], turn)
+        if refused:
+            ids, later = sorted(x.listing_id for x in refused), booking.now + REFUSED_PAUSE
+            await shelf.wish(conn, ids, "refused", booking.now, not_before=later)
 
     async def _ask(self, refs: Sequence[Ref]) -> list[StockReading | None]:
         """What these listings show; None for one that the platform refuses to read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,10 +14,11 @@ from syncd.corridor import Channel, Core
 from syncd.corridor.speaking import speak
 from syncd.db import attempts
 from syncd.db.attempts import OpenRow
+from syncd.db.shelf import Look
 from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
-from syncd.lane.claiming import Claim, claim
+from syncd.lane.claiming import Claim, Read, SurprisedError, claim
 from syncd.lane.fetching import Fetching
-from syncd.lane.reading import Reading
+from syncd.lane.reading import Asked, Reading
 from syncd.lane.settling import Settling
 from syncd.stock.model import Reading as StockReading
 from syncd.stock.settle import Next, next_of
@@ -31,7 +33,11 @@ RESEND_S = (0.5, 30.0)
 
 
 class Writing:
-    """The deliveries of one lane. `busy`: attempts being sent now; `lease_gen` fences other daemons."""
+    """The deliveries of one lane.
+
+    `busy`: attempts being sent now. `lease_gen` fences other daemons. `behind`: the newest batch was
+    a full one, so that there may be more.
+    """
 
     def __init__(self, core: Core, channel: Channel, reading: Reading, fetching: Fetching) -> None:
         self._core = core
@@ -39,7 +45,7 @@ class Writing:
         self._reading = reading
         self._fetching = fetching
         self._settling = Settling(core, channel)
-        self._behind = False
+        self.behind = False
         self.busy: set[UUID] = set()
         self.lease_gen = 0
 
@@ -55,27 +61,71 @@ class Writing:
         if window_s > 0:
             await asyncio.sleep(min(window_s, LONGEST_WINDOW_S))
         # behind, the reading is left out: edits are overwritten here, and one follows the write
-        if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1 and not self._behind:
-            await self._read_before()
+        if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1 and not self.behind:
+            return await self._write_read(chosen)
         async with self._channel.http.reserved(caps.write_cost, Priority.URGENT):
             made = await self._claim()
-            self._behind = len(made.rows) == caps.batch_max > 1
+            self.behind = len(made.rows) == caps.batch_max > 1
             chosen()
             if made.rows:
                 await self._send(made.rows)
         return bool(made.rows or made.dropped)
 
-    async def _read_before(self) -> None:
+    async def _write_read(self, chosen: Callable[[], None]) -> bool:
+        """Read what is owed, and write what it still needs: nothing comes between the two but this.
+
+        Others may choose among the rest meanwhile.
+        """
+        caps, busy = self._channel.connector.capabilities, self._reading.busy
+        looks: list[Look] = []
         try:
-            await self._reading.read_owed()
+            async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
+                looks = await self._reading.choose_owed()
+                self.behind = len(looks) == caps.batch_max > 1
+                chosen()
+                asked = await self._ask(looks)
+            async with self._channel.http.reserved(caps.write_cost, Priority.URGENT):
+                made = await self._claim_read(looks, asked) if looks else Claim()
+                # claimed or dropped, they are no more to be chosen
+                busy.difference_update(look.listing_id for look in looks)
+                if made.rows:
+                    await self._send(made.rows)
+        finally:
+            busy.difference_update(look.listing_id for look in looks)
+        return bool(made.rows or made.dropped)
+
+    async def _ask(self, looks: Sequence[Look]) -> Asked | None:
+        """What these show; None where nobody said."""
+        try:
+            return await self._reading.ask(looks) if looks else None
         except RetryLater as error:
             if error.throttled:
                 raise
             # a page that cannot be read holds no decrease back; raises have their own rule
             log.info("write.unread", channel=self._channel.name, reason=error.reason)
+            return None
 
-    async def _claim(self) -> Claim:
+    async def _claim_read(self, looks: Sequence[Look], asked: Asked | None) -> Claim:
+        """Claim among these listings, after what they were read to show is booked, in one transaction.
+
+        Where all show what they are known to, as nearly always, there is nothing to book of it.
+        """
+        ids = [look.listing_id for look in looks]
+        if asked is None:
+            return await self._claim(Read(ids))
+        if len(asked.repeating()) == len(ids):
+            with suppress(SurprisedError):
+                made = await self._claim(Read(ids, asked.turn))
+                unclaimed = asked.without({row.listing_id for row in made.rows})
+                if unclaimed.looks:
+                    await self._reading.book_asked(unclaimed)
+                return made
+        return await self._claim(Read(ids), asked)
+
+    async def _claim(self, read: Read | None = None, asked: Asked | None = None) -> Claim:
         async with self._core.booking("claim") as (conn, booking):
+            if asked is not None:
+                await self._reading.book(conn, booking, asked)
             made = await claim(
                 conn,
                 booking,
@@ -83,6 +133,7 @@ class Writing:
                 self._channel.connector.capabilities,
                 self._core.new_key(),
                 self.lease_gen,
+                read,
             )
         if made.rows:
             self.busy.add(made.rows[0].attempt_id)
