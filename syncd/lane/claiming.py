@@ -35,22 +35,6 @@ class Claim:
     waits_for_orders: bool = False
 
 
-class SurprisedError(Exception):
-    """Something happened on a listing since it was asked for: its reading says less than was thought."""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """The listings read for a claim.
-
-    `repeating`: the turn they were asked in, where all were read to show what they are known to and
-    nothing has to be booked of that; None: what was read is booked already, or nothing was said.
-    """
-
-    listing_ids: Sequence[int]
-    repeating: int | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class _Pick:
     """A candidate that is to be written, with its target and how."""
@@ -69,17 +53,14 @@ async def claim(
     caps: Capabilities,
     key: UUID,
     lease_gen: int,
-    read: Read | None = None,
+    among: Sequence[int] | None = None,
 ) -> Claim:
-    """Store one attempt for the most urgent batch that can go now, among what was `read` or of all.
+    """Store one attempt for the most urgent batch that can go now, `among` these listings or of all.
 
-    Listings that show their target already are owed nothing and leave the outbox. Raises SurprisedError
-    where a listing is not what it was read to show: that has to be booked first.
+    Listings that show their target already are owed nothing and leave the outbox.
     """
-    if read is not None:
-        found = await outbox.candidates_among(conn, read.listing_ids, booking.now)
-        if read.repeating is not None and any(c.turn > read.repeating for c in found):
-            raise SurprisedError
+    if among is not None:
+        found = await outbox.candidates_among(conn, among, booking.now)
     else:
         found = await outbox.candidates(
             conn,

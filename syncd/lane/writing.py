@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from syncd.db import attempts
 from syncd.db.attempts import OpenRow
 from syncd.db.shelf import Look
 from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
-from syncd.lane.claiming import Claim, Read, SurprisedError, claim
+from syncd.lane.claiming import Claim, claim
 from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Asked, Reading
 from syncd.lane.settling import Settling
@@ -108,21 +107,19 @@ class Writing:
     async def _claim_read(self, looks: Sequence[Look], asked: Asked | None) -> Claim:
         """Claim among these listings, after what they were read to show is booked, in one transaction.
 
-        Where all show what they are known to, as nearly always, there is nothing to book of it.
+        Where all show what they are known to, as nearly always, only those that are not written are
+        dated by it: a write dates the others.
         """
         ids = [look.listing_id for look in looks]
-        if asked is None:
-            return await self._claim(Read(ids))
-        if len(asked.repeating()) == len(ids):
-            with suppress(SurprisedError):
-                made = await self._claim(Read(ids, asked.turn))
-                unclaimed = asked.without({row.listing_id for row in made.rows})
-                if unclaimed.looks:
-                    await self._reading.book_asked(unclaimed)
-                return made
-        return await self._claim(Read(ids), asked)
+        if asked is None or len(asked.repeating()) < len(ids):
+            return await self._claim(ids, asked)
+        made = await self._claim(ids)
+        unwritten = asked.without({row.listing_id for row in made.rows})
+        if unwritten.looks:
+            await self._reading.book_asked(unwritten)
+        return made
 
-    async def _claim(self, read: Read | None = None, asked: Asked | None = None) -> Claim:
+    async def _claim(self, among: Sequence[int] | None = None, asked: Asked | None = None) -> Claim:
         async with self._core.booking("claim") as (conn, booking):
             if asked is not None:
                 await self._reading.book(conn, booking, asked)
@@ -133,7 +130,7 @@ class Writing:
                 self._channel.connector.capabilities,
                 self._core.new_key(),
                 self.lease_gen,
-                read,
+                among,
             )
         if made.rows:
             self.busy.add(made.rows[0].attempt_id)
