@@ -89,7 +89,13 @@ class Candidate:
     looking: bool
 
 
-CANDIDATES = """
+_CANDIDATE = """
+    s.listing_id, l.channel_id, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
+    l.batch_group, l.item_id, l.warehouse_id, o.version, o.forced, o.batch_cap, o.owed_at,
+    o.received_at, s.shown, s.stale_times,
+    exists (select from look k where k.listing_id = s.listing_id) as looking"""
+
+CANDIDATES = f"""
 with pick as (
     (select o.listing_id from outbox o join shelf s on s.listing_id = o.listing_id
      where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2 and s.attempt_id is null
@@ -103,9 +109,7 @@ with pick as (
                               and o.owed_at > $5))
      order by o.owed_at limit $4)
 )
-select s.listing_id, l.channel_id, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
-    l.batch_group, l.item_id, l.warehouse_id, o.version, o.forced, o.batch_cap, o.owed_at, o.received_at, s.shown,
-    s.stale_times, exists (select from look k where k.listing_id = s.listing_id) as looking
+select {_CANDIDATE}
 from pick p
 join shelf s on s.listing_id = p.listing_id
 join listing l on l.id = p.listing_id
@@ -114,11 +118,8 @@ where s.attempt_id is null
 for no key update of s skip locked
 """
 
-
-THESE = """
-select s.listing_id, l.channel_id, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
-    l.batch_group, l.item_id, l.warehouse_id, o.version, o.forced, o.batch_cap, o.owed_at, o.received_at, s.shown,
-    s.stale_times, exists (select from look k where k.listing_id = s.listing_id) as looking
+THESE = f"""
+select {_CANDIDATE}
 from shelf s
 join listing l on l.id = s.listing_id
 join outbox o on o.listing_id = s.listing_id
