@@ -68,3 +68,11 @@ class ChannelClosed(ChannelError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Declined(SyncdError):
+    """What a person asked for cannot be done as things are: nothing was changed, say every reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

@@ -56,10 +56,34 @@ def problems_in(settings: Settings) -> list[str]:
         for name, channel in settings.channels.items()
         for problem in channel_problems(name, channel)
     ]
+    found += _accounts_twice(settings)
     for name, warehouse in settings.warehouses.items():
         source = warehouse.source_channel
         if source is not None and source in settings.channels:
             found += _source_problems(name, settings, source, warehouse.source_location)
+    return found
+
+
+def _accounts_twice(settings: Settings) -> list[str]:
+    """Channels on one account: its locations would be offered twice, and its sales counted twice."""
+    found: list[str] = []
+    known: dict[tuple[str, ...], str] = {}
+    for name, channel in settings.channels.items():
+        try:
+            key = (channel.platform, *options_of(name, channel).account)
+        except (ConfigError, KeyError):
+            continue  # told by itself
+        first = known.setdefault(key, name)
+        if first == name:
+            continue
+        mine, theirs = (
+            ", ".join(sorted(set(settings.channels[x].locations.values()))) or "no warehouse"
+            for x in (name, first)
+        )
+        found.append(
+            f"channels.{name}.options: is the account of channels.{first}, so its locations would be "
+            f"offered to {theirs} by {first} and to {mine} by {name}; a location feeds one warehouse"
+        )
     return found
 
 

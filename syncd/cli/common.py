@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -34,6 +36,13 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def whoever() -> str:
+    """Who gives this command, as far as the system knows."""
+    with suppress(OSError, KeyError):
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    return "somebody"
+
+
 def clean_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Every problem of a configuration on a line of its own; no tracebacks for what users can mend."""
 
@@ -59,6 +68,24 @@ def clean_errors(command: Callable[P, None]) -> Callable[P, None]:
 @click.version_option(__version__)
 def main() -> None:
     """Keep the stock counts of many shops equal."""
+
+
+actor_option = click.option(
+    "--actor", default=whoever, show_default="you", help="Who does it, for the journal."
+)
+
+
+async def with_desk(config: Path, work: Callable[[Any, Any], Awaitable[None]]) -> None:
+    """Do this with the rules as configured over the database: `work(core, settings)`."""
+    from syncd.app.desk import desk  # noqa: PLC0415 - other commands start faster without it
+    from syncd.config import load  # noqa: PLC0415 - the same
+
+    settings = load(config, os.environ)
+
+    async def at_desk(database: Any) -> None:
+        await work(await desk(database, settings), settings)
+
+    await with_database(config, at_desk)
 
 
 async def with_database(config: Path, work: Callable[[Any], Awaitable[None]]) -> None:

@@ -132,10 +132,19 @@ def _merge(
             found.owners[path] = label
         elif not (isinstance(value, dict) and isinstance(here[key], dict)):
             first = found.owners[path]
-            found.problems.append(f"{dotted(path)}: is set twice, in {first} and in {label}")
+            found.problems.append(_twice(path, (here[key], first), (value, label)))
             continue
         if isinstance(value, dict):
             _merge(found, here[key], value, label, path)
+
+
+def _twice(path: KeyPath, first: tuple[Any, str], second: tuple[Any, str]) -> str:
+    """A key that two files set; where a location is offered to two warehouses, both are named."""
+    offered = len(path) == 4 and path[0] == "channels" and path[2] == "locations"
+    if offered and first[0] != second[0] and all(isinstance(x, str) for x, _ in (first, second)):
+        names = " and ".join(f"{name[:63]!r} (in {label})" for name, label in (first, second))
+        return f"{dotted(path)}: is offered to two warehouses, {names}: a location feeds one"
+    return f"{dotted(path)}: is set twice, in {first[1]} and in {second[1]}"
 
 
 def _lines(text: str) -> dict[KeyPath, int]:

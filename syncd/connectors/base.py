@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from syncd.connectors.http import Http
 from syncd.stock.model import Edits, Fact, ListingSeen, OrderNews, Reading, Truth
@@ -29,6 +29,13 @@ class Options(BaseModel):
 
     base_url: str = ""
     """Replaces the platform's own address: sandboxes, proxies, stand-ins."""
+
+    @property
+    def account(self) -> tuple[str, ...]:
+        """What names the account on the platform: two channels on one would count its sales twice."""
+        said = (getattr(self, name, "") for name in ("shop", "store", "api_key"))
+        named = (x.get_secret_value() if isinstance(x, SecretStr) else str(x) for x in said)
+        return (self.base_url, *named)
 
 
 class WriteKind(StrEnum):

@@ -187,6 +187,11 @@ async def ask(
     return found
 
 
+async def knock(conn: Connection) -> None:
+    """Tell every daemon on this database that there is news."""
+    await conn.execute(RING)
+
+
 TAKE_WISH = """
 update wish set started_at = $1 where id = (
     select id from wish where done_at is null and started_at is null

@@ -33,6 +33,22 @@ async def enter_warehouse(conn: Connection, name: str) -> int:
     return found
 
 
+CHANNEL_IDS = "select name, id from channel"
+
+
+async def channel_ids(conn: Connection) -> dict[str, int]:
+    """Every channel the database knows, by name."""
+    return {row[0]: row[1] for row in await conn.fetch(CHANNEL_IDS)}
+
+
+WAREHOUSE_IDS = "select name, id from warehouse"
+
+
+async def warehouse_ids(conn: Connection) -> dict[str, int]:
+    """Every warehouse the database knows, by name."""
+    return {row[0]: row[1] for row in await conn.fetch(WAREHOUSE_IDS)}
+
+
 SEEDED_WAREHOUSES = "select id from warehouse where seeded_at is not null"
 
 

@@ -90,7 +90,9 @@ LINK_BY_SKU = """
 update listing l set item_id = i.id, skip = '', linked_by = 'sku'
 from item i
 where i.sku = l.sku and l.item_id is null and l.skip = 'unlinked' and l.linked_by <> 'cut'
-  and i.sku = any($1::text[])
+  and i.sku = any($1::text[]) and not exists (
+    select from listing o where o.item_id = i.id and o.channel_id = l.channel_id
+      and o.location = l.location and o.gone_at is null)
 returning l.id
 """
 
@@ -160,6 +162,51 @@ async def occupied(
     for location, item_id, remote in await conn.fetch(OCCUPIED, channel_id, items):
         found.setdefault((location, item_id), []).append(remote)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A present listing with what links say of it; its shelf is locked by whoever asked for that."""
+
+    id: int
+    location: str
+    remote: str
+    sku: str
+    barcode: str
+    handle: str
+    item_id: int | None
+    item_sku: str | None
+    warehouse_id: int | None
+    skip: str
+    linked_by: str
+
+
+LISTED = """
+select l.id, l.location, l.remote, l.sku, l.barcode, l.handle, l.item_id, i.sku as item_sku,
+    l.warehouse_id, l.skip, l.linked_by
+from listing l left join item i on i.id = l.item_id
+where l.channel_id = $1 and l.remote = $2 and l.gone_at is null
+  and ($3::text is null or l.location = $3)
+order by l.id
+"""
+
+
+async def listed(
+    conn: Connection, channel_id: int, remote: str, location: str | None
+) -> list[Linked]:
+    """The present listings under a platform's id, at one location (None: at all)."""
+    return [Linked(*row) for row in await conn.fetch(LISTED, channel_id, remote, location)]
+
+
+UNKNOWN = """
+update shelf s set shown = null, shown_at = null, turn = nextval('turn')
+where s.listing_id = any($1::bigint[])
+"""
+
+
+async def forget_shown(conn: Connection, listing_ids: Sequence[int]) -> None:
+    """What these locked shelves show is not known: they are another item's from now on."""
+    await conn.execute(UNKNOWN, listing_ids)
 
 
 FOLLOW = """

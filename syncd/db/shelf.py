@@ -86,6 +86,19 @@ async def lock(
     return [Shelf(*row) for row in rows]
 
 
+LOCK_ITEMS = """
+select s.listing_id from shelf s
+where s.listing_id in (select id from listing where item_id = any($1::bigint[]))
+order by s.listing_id
+for no key update of s
+"""
+
+
+async def lock_items(conn: Connection, items: Sequence[int]) -> list[int]:
+    """Lock the shelves of all listings of these items, in every warehouse; gives the listings."""
+    return [row[0] for row in await conn.fetch(LOCK_ITEMS, items)]
+
+
 @dataclass(frozen=True, slots=True)
 class ShelfChange:
     """What a shelf shows from now on; `shown` None: not known."""

@@ -73,6 +73,13 @@ def _names(rules: ChannelRules, row: ListingSeen | Waiting) -> dict[Rule, str]:
     return rules.names_of(row.barcode, row.handle, row.sku)
 
 
+async def bearers_of(
+    conn: Connection, rules: ChannelRules, rows: Sequence[ListingSeen | Waiting]
+) -> Bearers:
+    """The items that bear names of these rows of one channel."""
+    return await _bearers(conn, {rules.id: rules}, [(rules.id, row) for row in rows])
+
+
 async def _bearers(
     conn: Connection,
     channels: Mapping[int, ChannelRules],

@@ -6,7 +6,9 @@ import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 from click.testing import CliRunner, Result
 
@@ -29,12 +31,20 @@ def plain(value: Any) -> Any:
 class Operator:
     """Somebody at the command line of a town's database."""
 
-    def __init__(self, town: Town, dsn: str, folder: Path) -> None:
+    def __init__(
+        self,
+        town: Town,
+        dsn: str,
+        folder: Path,
+        warehouses: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self._file = folder / "config.toml"
+        self._town = town
         settings = {
             "database": {"dsn": dsn},
             "state_dir": str(folder),
-            "warehouses": {"main": {"source": next(iter(town.stores))}},
+            "http": {"public_url": "https://town.example"},
+            "warehouses": {"main": {"source": next(iter(town.stores))}, **warehouses},
             "channels": {
                 name: {
                     "platform": "memory",
@@ -53,7 +63,8 @@ class Operator:
         """One command; gives exit status, output and complaints."""
         place = 2 if words[0] in GROUPS else 1
         said = [*words[:place], "--config", str(self._file), *words[place:]]
-        return await asyncio.to_thread(CliRunner().invoke, main, said, catch_exceptions=False)
+        with patch("syncd.app.desk.utc_now", self._town.clock):
+            return await asyncio.to_thread(CliRunner().invoke, main, said, catch_exceptions=False)
 
     async def done(self, *words: str) -> str:
         """A command that has to succeed; gives its output."""

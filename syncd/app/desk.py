@@ -1,0 +1,66 @@
+"""A person's desk beside the daemon: the rules as they are configured, over the database as it is.
+
+What is changed here is booked as by the daemon itself, whose walkers find it in the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from syncd.app.build import make_channel, rulebook_of
+from syncd.config import Settings
+from syncd.corridor import Channel, Core, owe_linked
+from syncd.corridor.core import utc_now
+from syncd.db import bookmark, catalog
+from syncd.db.pool import Database
+from syncd.errors import Declined
+from syncd.fanout.linking import HandLink, link_by_hand, link_by_rules, rename_item
+from syncd.telemetry.metrics import Metrics
+
+
+async def desk(db: Database, settings: Settings) -> Core:
+    """The core of a command. A channel or warehouse the database never heard of has an id of none."""
+    async with db.transaction("desk_names") as conn:
+        channels = await catalog.channel_ids(conn)
+        warehouses = await catalog.warehouse_ids(conn)
+    for place, name in enumerate(sorted(settings.channels), 1):
+        channels.setdefault(name, -place)
+    for place, name in enumerate(sorted(settings.warehouses), 1):
+        warehouses.setdefault(name, -place)
+    return Core(db, Metrics(), rulebook_of(settings, channels, warehouses), clock=utc_now)
+
+
+def channel_at(core: Core, settings: Settings, name: str) -> Channel:
+    """A channel that can be spoken to from here; close it afterwards. Raises Declined."""
+    rules = core.rulebook.named(name)
+    if rules is None:
+        raise Declined([f"no channel is named {name}"])
+    return make_channel(rules, settings.channels[name], core.metrics, core.clock)
+
+
+async def link(core: Core, said: Sequence[HandLink], actor: str) -> int:
+    """Link and unlink by hand, and owe what needs it; gives how many are linked anew."""
+    async with core.booking("link_by_hand") as (conn, booking):
+        linked = await link_by_hand(conn, booking, said, actor)
+    return await _owe(core, linked)
+
+
+async def link_again(core: Core, channel: str, remote: str, actor: str) -> int:
+    """Let the names of a listing decide again; gives how many listings are linked by them."""
+    async with core.booking("link_by_rules") as (conn, booking):
+        linked = await link_by_rules(conn, booking, channel, remote, actor)
+    return await _owe(core, linked)
+
+
+async def rename(core: Core, old: str, new: str, actor: str) -> int:
+    """Call an item otherwise; gives how many listings waited for that name."""
+    async with core.booking("rename_item") as (conn, booking):
+        await rename_item(conn, booking, old, new, actor)
+    return await _owe(core, booking.linked)
+
+
+async def _owe(core: Core, listing_ids: Collection[int]) -> int:
+    await owe_linked(core, listing_ids)
+    async with core.db.transaction("knock") as conn:
+        await bookmark.knock(conn)
+    return len(listing_ids)
