@@ -24,6 +24,7 @@ locations = { "*" = "main" }
 [channels.eu]
 platform = "memory"
 locations = { "1" = "main", "2" = "annex" }
+options = { store = "eu" }
 """
 
 
