@@ -17,6 +17,7 @@ import asyncpg
 import uvloop
 from msgspec.json import decode, encode
 
+from bench.shops.shelf import Bucket
 from bench.shops.shoppers import Load, buy, like_shoppers
 from bench.shops.world import World
 
@@ -82,6 +83,13 @@ async def settled(world: World, asked: Words) -> Words:
     return {"unequal": world.unequal(), "seconds": time.perf_counter() - began_s}
 
 
+async def limit(world: World, _: Words) -> Words:
+    """From now on every shop has its platform's real bucket, and it is full."""
+    for shop in world.shops.values():
+        shop.shelf.bucket = Bucket(*shop.real_bucket)
+    return {}
+
+
 async def counts(world: World, _: Words) -> Words:
     """How often each shop did what."""
     return {name: dict(shop.shelf.tally) for name, shop in world.shops.items()}
@@ -92,6 +100,7 @@ ORDERS: dict[str, Callable[[World, Words], Awaitable[Words]]] = {
     "backlog": backlog,
     "settled": settled,
     "counts": counts,
+    "limit": limit,
 }
 
 
