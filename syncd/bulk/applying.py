@@ -18,7 +18,7 @@ log = get_logger("syncd.bulk")
 
 PIECE = 1000
 
-KINDS = {"import": Kind.STOCKTAKE, "set": Kind.ADJUSTMENT}
+KINDS = {"import": Kind.STOCKTAKE, "set": Kind.ADJUSTMENT, "undo": Kind.CORRECTION}
 
 
 async def apply(core: Core, plan_id: int) -> dict[str, object]:
@@ -60,7 +60,8 @@ async def _piece(core: Core, plan: Plan, after: int) -> tuple[int, int, int] | N
         counts = [_count(plan, row, booking.now) for row in rows]
         made = await book_counts(conn, booking, counts) if counts else []
         booked = [
-            (row.position, one.item_id, one.delta) for row, one in zip(rows, made, strict=True)
+            (row.position, one.item_id, one.delta, one.first)
+            for row, one in zip(rows, made, strict=True)
         ]
         await plan_rows.booked(conn, plan.id, booked, booking.now)
         await plans.count_done(conn, plan.id, len(rows))
@@ -71,7 +72,16 @@ async def _piece(core: Core, plan: Plan, after: int) -> tuple[int, int, int] | N
 
 def _count(plan: Plan, row: PlanRow, now: datetime) -> Count:
     return Count(
-        row.sku, row.item_id, row.warehouse_id, row.quantity, row.seen, row.units,
-        row.counted_at or now, KINDS[plan.kind], f"plan:{plan.id}:{row.position}", plan.actor,
-        plan.title[:200],
-    )  # fmt: skip
+        row.sku,
+        row.item_id,
+        row.warehouse_id,
+        row.quantity,
+        row.seen,
+        row.units,
+        row.counted_at or now,
+        KINDS[plan.kind],
+        f"plan:{plan.id}:{row.position}",
+        plan.actor,
+        plan.title,
+        uncounts=row.units is not None and row.first and row.quantity_now is not None,
+    )

@@ -6,7 +6,18 @@ A file holds the commands of one kind; importing it here enters them in the grou
 
 from __future__ import annotations
 
-from syncd.cli import asking, daemon, linking, looking, places, plans, records, sheets
+from syncd.cli import asking, daemon, linking, looking, places, plans, records, sheets, undo
 from syncd.cli.common import main
 
-__all__ = ["asking", "daemon", "linking", "looking", "main", "places", "plans", "records", "sheets"]
+__all__ = [
+    "asking",
+    "daemon",
+    "linking",
+    "looking",
+    "main",
+    "places",
+    "plans",
+    "records",
+    "sheets",
+    "undo",
+]

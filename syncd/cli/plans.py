@@ -148,6 +148,25 @@ async def apply_plan(database: Any, number: int, actor: str, wait_s: float, as_j
     sys.exit(FAILED)
 
 
+async def finish(database: Any, done: Any, *, applies: bool, wait_s: float, as_json: bool) -> None:
+    """A plan was made: apply it where that was asked for and may be, else show it and exit 3."""
+    if done.plan_id is None:
+        said = {"plan": None, "state": "nothing_to_do", **done.summary()}
+        click.echo(json.dumps(said) if as_json else "nothing to change")
+        return
+    if applies and not done.above:
+        await apply_plan(database, done.plan_id, getpass.getuser(), wait_s, as_json)
+        return
+    await print_plan(database, done.plan_id, as_json)
+    if applies:
+        click.echo(
+            f"more than the blast radius on {', '.join(done.above)}: look at it, then "
+            f"syncd plan apply {done.plan_id}",
+            err=True,
+        )
+    sys.exit(NEEDS_PERSON)
+
+
 def _made(result: dict[str, Any]) -> str:
     if "error" in result:
         return str(result["error"])

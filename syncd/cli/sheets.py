@@ -15,23 +15,19 @@ import click
 
 from syncd.cli.common import (
     FAILED,
-    NEEDS_PERSON,
     clean_errors,
     config_option,
     json_option,
     main,
     with_database,
 )
-from syncd.cli.plans import apply_plan, print_plan
+from syncd.cli.plans import finish, wait_option
 from syncd.cli.progress import Progress
 
 SHOWN = 100
 """So many complaints are printed."""
 
 warehouse_option = click.option("--warehouse", help="Where the file names no warehouse.")
-wait_option = click.option(
-    "--wait", "wait_s", default=3600.0, show_default=True, help="Seconds to wait for the daemon."
-)
 
 
 class Moment(click.ParamType[datetime]):
@@ -200,21 +196,7 @@ async def take(
     if done.wrong:
         _complain(done, as_json)
         sys.exit(FAILED)
-    if done.plan_id is None:
-        said = {"plan": None, "state": "nothing_to_do", **done.summary()}
-        click.echo(json.dumps(said) if as_json else "nothing to change")
-        return
-    if applies and not done.above:
-        await apply_plan(database, done.plan_id, getpass.getuser(), wait_s, as_json)
-        return
-    await print_plan(database, done.plan_id, as_json)
-    if applies:
-        click.echo(
-            f"more than the blast radius on {', '.join(done.above)}: look at it, then "
-            f"syncd plan apply {done.plan_id}",
-            err=True,
-        )
-    sys.exit(NEEDS_PERSON)
+    await finish(database, done, applies=applies, wait_s=wait_s, as_json=as_json)
 
 
 def _complain(done: Any, as_json: bool) -> None:

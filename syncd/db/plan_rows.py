@@ -100,6 +100,7 @@ class PlanRow:
     units: int | None
     counted_at: datetime | None
     delta: int | None
+    first: bool
     applied_at: datetime | None
     quantity_now: int | None
     later: int
@@ -107,7 +108,7 @@ class PlanRow:
 
 ROWS = """
 select r.position, r.source_row, r.sku, r.item_id, r.warehouse_id, w.name as warehouse, r.quantity,
-    r.seen, r.units, r.counted_at, r.delta, r.applied_at, v.quantity as quantity_now,
+    r.seen, r.units, r.counted_at, r.delta, r.first, r.applied_at, v.quantity as quantity_now,
     coalesce(case when r.counted_at is not null and r.applied_at is null and v.changed_at > r.counted_at
         then (select sum(m.delta) from movement m
               where m.item_id = r.item_id and m.warehouse_id = r.warehouse_id
@@ -126,18 +127,17 @@ async def rows(conn: Connection, plan_id: int, after: int, limit: int) -> list[P
 
 
 BOOKED = """
-update plan_row r set item_id = g.item_id, delta = g.delta, applied_at = $5
-from unnest($2::int[], $3::bigint[], $4::bigint[]) as g(position, item_id, delta)
+update plan_row r set item_id = g.item_id, delta = g.delta, first = g.first, applied_at = $6
+from unnest($2::int[], $3::bigint[], $4::bigint[], $5::boolean[]) as g(position, item_id, delta, first)
 where r.plan_id = $1 and r.position = g.position
 """
 
 
 async def booked(
-    conn: Connection, plan_id: int, made: Sequence[tuple[int, int, int]], now: datetime
+    conn: Connection, plan_id: int, made: Sequence[tuple[int, int, int, bool]], now: datetime
 ) -> None:
-    """Rows (position, item, units booked) are made."""
-    columns = [m[0] for m in made], [m[1] for m in made], [m[2] for m in made]
-    await conn.execute(BOOKED, plan_id, *columns, now)
+    """Rows (position, item, units booked, as its first count) are made."""
+    await conn.execute(BOOKED, plan_id, *map(list, zip(*made, strict=True)), now)
 
 
 NEXT_OPEN = (

@@ -368,6 +368,7 @@ create table plan_row (
     counted_at timestamp with time zone,
     delta bigint,
     applied_at timestamp with time zone,
+    first boolean not null default false,
     constraint plan_row_pkey PRIMARY KEY (plan_id, "position"),
     constraint plan_row_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES plan(id) ON DELETE CASCADE
 );
@@ -377,6 +378,7 @@ comment on column plan_row.item_id is 'Null: the sku becomes an item when the pl
 comment on column plan_row.quantity is 'What was counted, or what is to be there instead of `seen`.';
 comment on column plan_row.units is 'Signed units to book as they are: what an undo gives back.';
 comment on column plan_row.delta is 'What was booked; computed when it was applied, from the level of that moment.';
+comment on column plan_row.first is 'What was booked was the first count of its item there; undone, it is not counted any more.';
 
 create table sales_order (
     channel_id integer not null,

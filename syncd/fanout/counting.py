@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from syncd.db import ledger, levels, links, shelf
+from syncd.db import ledger, levels, links, shelf, undoing
 from syncd.db.journal import Line
 from syncd.db.ledger import Movement
 from syncd.db.levels import LevelThen
@@ -38,14 +38,17 @@ class Count:
     cause: str
     actor: str
     note: str
+    uncounts: bool = False
+    """Its units take a first count back: then the item is not counted there any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of a count: its item, and the units booked."""
+    """What became of a count: its item, the units booked, and whether they are its first count."""
 
     item_id: int
     delta: int
+    first: bool = False
 
 
 async def book_counts(conn: Connection, booking: Booking, counts: Sequence[Count]) -> list[Made]:
@@ -63,10 +66,14 @@ async def book_counts(conn: Connection, booking: Booking, counts: Sequence[Count
     for count in counts:
         key = ids[count.sku], count.warehouse_id
         delta = _delta(booking, count, then.get(key))
-        made.append(Made(key[0], delta))
+        made.append(Made(key[0], delta, key in first or count.uncounts))
         if delta or key in first:
             movements.append((_movement(count, key, delta, first), count.counted_at))
     after = await _book(conn, booking, movements, first)
+    taken_back = [(ids[c.sku], c.warehouse_id) for c in counts if c.uncounts]
+    if taken_back:
+        for key in await undoing.uncount(conn, sorted(taken_back)):
+            after.pop(key, None)
     await owe_deliveries(conn, booking, shelves, after, {})
     return made
 

@@ -11,7 +11,6 @@ import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
 from typing import Protocol
 from urllib.parse import unquote
@@ -70,7 +69,7 @@ class _Refusal(Exception):
 
 
 _BODIES = {
-    200: b"",
+    200: b"ok\n",
     400: b"bad request\n",
     401: b"unsigned\n",
     404: b"not found\n",
@@ -183,12 +182,8 @@ class Door:
                 topic = self._topic(channel, delivered)
                 text = delivered.answer
                 if text is None:
-                    event = self._event(channel, delivered, body)
-                    ack = await self._store.put(event)
+                    ack = await self._store.put(self._event(channel, delivered, body))
                     status, outcome = _STATUS[ack], ack.value
-                    if status == 200:
-                        # an answered ping need not be signed: it proves nothing of this channel
-                        self._stamp(label, event.received_at)
                 else:
                     status, outcome = 200, "answered"
         except Unsigned:
@@ -203,6 +198,9 @@ class Door:
         self._count(label, topic, outcome)
         if status == 200:
             self._metrics.webhook_ack_seconds.observe(loop.time() - began_s)
+            if text is None:
+                # an answered ping need not be signed: it proves nothing about this channel
+                self._stamp(label)
         response = _response(status, text)
         if self._stopping:
             response.force_close()
@@ -276,12 +274,12 @@ class Door:
     def _count_malformed(self) -> None:
         self._count("", OTHER, "malformed")
 
-    def _stamp(self, channel: str, received_at: datetime) -> None:
+    def _stamp(self, channel: str) -> None:
         child = self._last.get(channel)
         if child is None:
             child = self._metrics.webhook_last_received_timestamp_seconds.labels(channel)
             self._last[channel] = child
-        child.set(received_at.timestamp())
+        child.set(self._clock().timestamp())
 
     async def _say_unsigned(self, channel: str) -> None:
         """A line, unless there were many: whoever forges requests must not fill the disk."""

@@ -42,9 +42,17 @@ async def test_counts_go_out_and_come_back(
     status, _, err = await process.ask("plan", "apply", str(plan["plan"]))
     assert (status, "is applied" in err) == (1, True)
 
+    await process.done("undo", str(plan["plan"]))
+    await until(lambda: {s.shelf("ITEM-00") for s in stores.values()} == {400}, 20, "undone")
+    status, _, err = await process.ask("undo", str(plan["plan"]))
+    assert (status, "is undone by plan" in err) == (1, True)
+
     made = await process.done("set", "ITEM-01", "405", "--json")
     assert json.loads(made)["units"] == 4
     await until(lambda: {s.shelf("ITEM-01") for s in stores.values()} == {405}, 20, "set")
+    await process.done("set", "ITEM-01", "404")
+    status, _, err = await process.ask("undo", str(json.loads(made)["plan"]))
+    assert (status, "ITEM-01 in main: moved -1 since (adjustment)" in err) == (3, True)
 
 
 async def test_a_wrong_file_is_told_and_nothing_of_it_is_kept(
