@@ -24,6 +24,7 @@ from syncd.errors import ChannelError, DatabaseAway, RetryLater
 from syncd.fanout import CataloguePage, Found, book_readings, enter_page
 from syncd.stock.model import ListingSeen
 from syncd.stock.policy import keeps
+from syncd.stock.rulebook import Asked
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.sweep")
@@ -184,7 +185,7 @@ class Sweeper:
         if now.quantity is None or now.warehouse_id is None or now.skip:
             return False
         rules = self._core.rulebook.channels[self._channel.id]
-        wants = rules.target_of(now.sku, now.warehouse_id, now.quantity)
+        wants = rules.target_of(Asked(now.listing_id, now.sku, now.warehouse_id), now)
         return wants != now.shown and not keeps(wants, rules.policy_of(now.sku))
 
     async def _find_vanished(self, seen: bytearray, listings: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -12,7 +12,7 @@ from syncd.db import levels, links, plan_rows, plans
 from syncd.db.plan_rows import NewRow
 from syncd.db.pool import Database
 from syncd.stock.plans import Radius, Reach, Tally, booked_by
-from syncd.stock.rulebook import Rulebook
+from syncd.stock.rulebook import Asked, Rulebook
 from syncd.stock.sheet import Complaint, Counted, Layout, Said, Unstocked, read, unknown_sku
 
 CHUNK = 10_000
@@ -264,10 +264,11 @@ async def weigh(
             if rules is None or rules.excludes(one.sku):
                 continue
             level, delta = deltas[one.item_id, one.warehouse_id]
+            asked = Asked(one.listing_id, one.sku, one.warehouse_id)
             reach = done.reaches.setdefault(rules.name, Reach(served.get(rules.id, 0)))
             reach.add(
-                rules.target_of(one.sku, one.warehouse_id, level),
-                rules.target_of(one.sku, one.warehouse_id, level + delta),
+                rules.target_of(asked, replace(one, quantity=level)),
+                rules.target_of(asked, replace(one, quantity=level + delta)),
             )
         after = page[-1].position
         progress("weighed", done.tally.rows)

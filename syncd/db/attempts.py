@@ -16,7 +16,7 @@ from syncd.db.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One listing of an attempt. `turn` is the shelf's turn since the claim."""
+    """One listing of an attempt."""
 
     listing_id: int
     from_quantity: int | None
@@ -24,6 +24,8 @@ class AttemptRow:
     level: int
     version: int
     received_at: datetime | None
+    inputs: str | None
+    """What the target was made from, as JSON (`stock/policy.py: stored`); None: of the level alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,13 @@ with opened as (
     returning id
 ), stored as (
     insert into attempt_row (listing_id, attempt_id, position, from_quantity, to_quantity, level,
-                             version, received_at, turn)
+                             version, received_at, inputs, turn)
     select g.listing_id, a.id, g.n - 1, g.from_quantity, g.to_quantity, g.level, g.version,
-        g.received_at, nextval('turn')
+        g.received_at, g.inputs, nextval('turn')
     from opened a, unnest($7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
-                          $12::timestamptz[])
-        with ordinality as g(listing_id, from_quantity, to_quantity, level, version, received_at, n)
+                          $12::timestamptz[], $13::jsonb[])
+        with ordinality as g(listing_id, from_quantity, to_quantity, level, version, received_at,
+                             inputs, n)
     returning listing_id, turn
 )
 update shelf s set attempt_id = $1, turn = r.turn from stored r where s.listing_id = r.listing_id
@@ -74,6 +77,7 @@ async def open_attempt(
         [r.level for r in rows],
         [r.version for r in rows],
         [r.received_at for r in rows],
+        [r.inputs for r in rows],
     )
     return not tag.endswith(" 0")
 
@@ -116,11 +120,13 @@ class OpenRow:
     level: int
     version: int
     received_at: datetime | None
+    inputs: str | None
 
 
 OPEN_DUE = """
 select a.id as attempt_id, a.op, a.created_at, a.times_sent, a.last_sent_at, r.listing_id, l.remote, l.location,
-    coalesce(l.known_as, l.sku) as sku, l.batch_group, r.from_quantity, r.to_quantity, r.level, r.version, r.received_at
+    coalesce(l.known_as, l.sku) as sku, l.batch_group, r.from_quantity, r.to_quantity, r.level, r.version, r.received_at,
+    r.inputs
 from (select * from attempt where channel_id = $1 and not_before <= $2
         and not (id = any($3::uuid[])) order by not_before limit 1) a
 join attempt_row r on r.attempt_id = a.id

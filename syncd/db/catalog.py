@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from syncd.db.pool import Connection
+from syncd.db.standing import columns
+from syncd.stock.standing import Standing
 
 ENTER_CHANNEL = """
 insert into channel (name, platform) values ($1, $2)
@@ -156,8 +158,8 @@ class NewListing:
 
 
 @dataclass(frozen=True, slots=True)
-class ListingNow:
-    """A stored listing, aligned with what was looked up."""
+class ListingNow(Standing):
+    """A stored listing, aligned with what was looked up; `quantity` None: not counted there yet."""
 
     listing_id: int
     item_id: int | None
@@ -165,8 +167,6 @@ class ListingNow:
     shown: int | None
     turn: int
     attempt_open: bool
-    quantity: int | None
-    """The level of its item there; None: not counted yet."""
     skip: str
     linked_by: str
     sku: str
@@ -178,9 +178,9 @@ class ListingNow:
     """True where what the platform says of it is stored already; its link may still be another."""
 
 
-LOOK_UP = """
-select l.id as listing_id, l.item_id, l.warehouse_id, s.shown, s.turn,
-    s.attempt_id is not null as attempt_open, v.quantity, l.skip, l.linked_by,
+LOOK_UP = f"""
+select {columns("l", "v")}, l.id as listing_id, l.item_id, l.warehouse_id, s.shown, s.turn,
+    s.attempt_id is not null as attempt_open, l.skip, l.linked_by,
     coalesce(l.known_as, l.sku) as sku, l.sku as own_sku, l.withheld, l.orphaned,
     (l.alias = g.alias and l.batch_group = g.batch_group and l.sku = g.sku and l.title = g.title
         and l.managed = g.managed and l.warehouse_id is not distinct from g.warehouse_id
@@ -202,7 +202,7 @@ async def look_up(
 ) -> list[ListingNow | None]:
     """The stored listings for a page of a catalogue, in its order; None: not known yet."""
     rows = await conn.fetch(LOOK_UP, channel_id, *_columns(listings))
-    return [None if row[0] is None else ListingNow(*row) for row in rows]
+    return [None if row["listing_id"] is None else ListingNow(*row) for row in rows]
 
 
 ENTER_LISTINGS = """

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from syncd.db.pool import Connection
+from syncd.db.standing import columns
+from syncd.stock.standing import Standing
 
 ENTER_ORDERS = """
 with given as (
@@ -169,16 +171,16 @@ class Movement:
 
 
 @dataclass(frozen=True, slots=True)
-class LevelNow:
+class LevelNow(Standing):
     """A level after movements were booked; `delta` is what they added."""
 
+    quantity: int
     item_id: int
     warehouse_id: int
-    quantity: int
     delta: int
 
 
-BOOK = """
+BOOK = f"""
 with fresh as (
     insert into movement (item_id, warehouse_id, delta, kind, cause, channel_id, event_id, actor, note,
                           occurred_at, recorded_at)
@@ -196,7 +198,7 @@ with fresh as (
         quantity = v.quantity + excluded.quantity, changed_at = excluded.changed_at
     returning item_id, warehouse_id, quantity
 )
-select m.item_id, m.warehouse_id, m.quantity, s.delta
+select {columns("m", "m")}, m.item_id, m.warehouse_id, s.delta
 from moved m join sums s using (item_id, warehouse_id)
 """
 
@@ -229,8 +231,8 @@ async def book(
     return [LevelNow(*row) for row in rows]
 
 
-LEVELS = """
-select v.item_id, v.warehouse_id, v.quantity, 0::bigint as delta
+LEVELS = f"""
+select {columns("v", "v")}, v.item_id, v.warehouse_id, 0::bigint as delta
 from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
 join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
 """

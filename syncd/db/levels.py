@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from syncd.db.pool import Connection
+from syncd.db.standing import columns
+from syncd.stock.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,19 @@ async def levels_then(
     return [LevelThen(*row) for row in await conn.fetch(LEVELS_THEN, *columns)]
 
 
-LISTED = """
-select l.id as listing_id, l.channel_id, l.item_id, l.warehouse_id, l.sku, s.shown
+LISTED = f"""
+select {columns("l", "v")}, l.id as listing_id, l.channel_id, l.item_id, l.warehouse_id,
+    coalesce(l.known_as, l.sku) as sku, s.shown
 from listing l join shelf s on s.listing_id = l.id
 join unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
     on l.item_id = g.item_id and l.warehouse_id = g.warehouse_id
+left join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
 where l.gone_at is null and l.skip = '' and l.managed
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Standing):
     """A listing that is served, with what it shows."""
 
     listing_id: int

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from syncd.db.pool import Connection
+from syncd.db.standing import columns
+from syncd.stock.standing import Standing
 
 ALL = 32767
 """`batch_cap` of a row that may go in any batch."""
@@ -155,8 +157,8 @@ async def candidates(
     return [Candidate(*row) for row in rows]
 
 
-VERSIONS = """
-select o.listing_id, o.version, o.forced, o.received_at, v.quantity as level,
+VERSIONS = f"""
+select {columns("l", "v")}, o.listing_id, o.version, o.forced, o.received_at,
     greatest(v.changed_at, s.surprised_at) as changed_at,
     l.gone_at is null and l.skip = '' and l.managed as served, c.orders_asked_at, s.surprised_at
 from outbox o join listing l on l.id = o.listing_id join shelf s on s.listing_id = o.listing_id
@@ -167,14 +169,13 @@ where o.listing_id = any($1::bigint[])
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Standing):
     """What a locked candidate's listing is owed, read after its lock was taken."""
 
     listing_id: int
     version: int
     forced: bool
     received_at: datetime | None
-    level: int | None
     changed_at: datetime | None
     """When the newest fact behind it was booked, by our clock: a movement, or a surprising reading."""
     served: bool
@@ -187,7 +188,8 @@ class Wanted:
 
 async def wanted(conn: Connection, listing_ids: Sequence[int]) -> dict[int, Wanted]:
     """The newest versions and levels of locked listings: read after the locks, so nobody moves them."""
-    return {row[0]: Wanted(*row) for row in await conn.fetch(VERSIONS, listing_ids)}
+    rows = [Wanted(*row) for row in await conn.fetch(VERSIONS, listing_ids)]
+    return {row.listing_id: row for row in rows}
 
 
 DROP = "delete from outbox where listing_id = any($1::bigint[])"

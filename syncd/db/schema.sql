@@ -52,11 +52,13 @@ create table attempt_row (
     version bigint not null,
     turn bigint not null,
     received_at timestamp with time zone,
+    inputs jsonb,
     constraint attempt_row_pkey PRIMARY KEY (listing_id),
     constraint attempt_row_attempt_id_fkey FOREIGN KEY (attempt_id) REFERENCES attempt(id) ON DELETE CASCADE
 );
 CREATE INDEX attempt_row_by_attempt ON public.attempt_row USING btree (attempt_id);
 comment on table attempt_row is 'Immutable rows of an attempt; the key says that a listing has at most one.';
+comment on column attempt_row.inputs is 'What its target was made from, as stock/policy.py stores it; null: of the level alone.';
 
 create table channel (
     id integer not null generated always as identity,
@@ -433,11 +435,29 @@ create table suspense (
     created_at timestamp with time zone not null,
     resolved_at timestamp with time zone,
     resolution text,
+    counted boolean not null default true,
     constraint suspense_pkey PRIMARY KEY (id),
     constraint suspense_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
 );
+CREATE INDEX suspense_counted ON public.suspense USING btree (item_id, warehouse_id) WHERE ((resolved_at IS NULL) AND counted);
 CREATE INDEX suspense_open ON public.suspense USING btree (listing_id) WHERE (resolved_at IS NULL);
 comment on table suspense is 'Amounts that could not be attributed with certainty; a person decides.';
+comment on column suspense.counted is 'False: its listing''s row in `suspicion` holds its amount already.';
+
+create table suspicion (
+    listing_id bigint not null,
+    item_id bigint not null,
+    warehouse_id integer not null,
+    own bigint not null,
+    others bigint not null,
+    changed_at timestamp with time zone not null,
+    constraint suspicion_pkey PRIMARY KEY (listing_id),
+    constraint suspicion_others_check CHECK ((others <= 0))
+) with (fillfactor=70);
+CREATE INDEX suspicion_by_item ON public.suspicion USING btree (item_id, warehouse_id);
+comment on table suspicion is 'Units that people seem to have changed on a listing and that are not booked: its open amount; none, no row.';
+comment on column suspicion.own is 'Proposed: added to its own target, whatever the sign.';
+comment on column suspicion.others is 'At the lowest, never above 0: every other listing of the item there shows so many less.';
 
 create table warehouse (
     id integer not null generated always as identity,

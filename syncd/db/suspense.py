@@ -19,16 +19,23 @@ class Doubt:
     candidates: tuple[int, ...]
     proposal: int
     evidence: dict[str, object]
+    counted: bool = True
+    """False: the open amount of its listing (`db/suspicion.py`) holds it already."""
 
 
 KEEP = """
-insert into suspense (listing_id, item_id, warehouse_id, reason, candidates, proposal, evidence, created_at)
-select l.id, l.item_id, l.warehouse_id, $2, $3, $4, $5::jsonb, $6 from listing l where l.id = $1
+insert into suspense (listing_id, item_id, warehouse_id, reason, candidates, proposal, evidence, created_at,
+                      counted)
+select l.id, l.item_id, l.warehouse_id, $2, $3, $4, $5::jsonb, $6, $7 from listing l where l.id = $1
 """
 
 
 async def keep(conn: Connection, doubts: Sequence[Doubt], now: datetime) -> None:
-    """Put doubts in suspense; there are never many at once."""
+    """Put doubts in suspense; there are never many at once.
+
+    Where they count, targets move: the caller holds the shelves of all listings of their items and
+    owes them what they need (`fanout.owe_items`).
+    """
     for doubt in doubts:
         await conn.execute(
             KEEP,
@@ -38,6 +45,7 @@ async def keep(conn: Connection, doubts: Sequence[Doubt], now: datetime) -> None
             doubt.proposal,
             json.dumps(doubt.evidence),
             now,
+            doubt.counted,
         )
 
 

@@ -9,7 +9,7 @@ from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.facts import book
 from syncd.fanout.joining import CataloguePage
 from syncd.fanout.listings import enter_page
-from syncd.fanout.owing import owe_again
+from syncd.fanout.owing import hold_items, owe_again, owe_items
 from syncd.fanout.readings import Found, book_readings, lock_readings
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "book",
     "book_readings",
     "enter_page",
+    "hold_items",
     "lock_readings",
     "owe_again",
+    "owe_items",
 ]

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from syncd.db import ledger, levels, links, shelf, undoing
 from syncd.db.journal import Line
-from syncd.db.ledger import Movement
+from syncd.db.ledger import LevelNow, Movement
 from syncd.db.levels import LevelThen
 from syncd.db.links import NewItem
 from syncd.db.pool import Connection
@@ -142,7 +142,7 @@ async def _book(
     booking: Booking,
     movements: Sequence[tuple[Movement, datetime]],
     first: set[LevelKey],
-) -> dict[LevelKey, int]:
+) -> dict[LevelKey, LevelNow]:
     """Book them; a first count tells when it was taken, since older orders are inside it."""
     batches: dict[datetime | None, list[Movement]] = {}
     for movement, counted_at in movements:
@@ -151,7 +151,7 @@ async def _book(
     after = {}
     for taken_at, batch in batches.items():
         for now in await ledger.book(conn, batch, booking.now, taken_at):
-            after[now.item_id, now.warehouse_id] = now.quantity
+            after[now.item_id, now.warehouse_id] = now
         for movement in batch:
             booking.movements[None, movement.kind] += 1
     return after

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from syncd.db import catalog, ledger, shelf
 from syncd.db.catalog import LineFound, LineWanted
 from syncd.db.journal import Line
-from syncd.db.ledger import LineRow, Movement
+from syncd.db.ledger import LevelNow, LineRow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout.booking import Booking, Heard
-from syncd.fanout.owing import owe_deliveries
+from syncd.fanout.owing import levels_now, owe_deliveries
 from syncd.fanout.states import Order, accepted, newest_states
 from syncd.stock.decide import ShelfNow, predicted
 from syncd.stock.match import Rule
@@ -255,7 +255,7 @@ async def _move_levels(
     levels = await _levels_besides(conn, shelves, certain, moved)
     if movements:
         for now in await ledger.book(conn, movements, booking.now):
-            levels[now.item_id, now.warehouse_id] = now.quantity
+            levels[now.item_id, now.warehouse_id] = now
             _count_oversold(booking, steps, now.item_id, now.quantity, now.delta)
         for movement in movements:
             booking.movements[movement.channel_id, movement.kind] += 1
@@ -268,7 +268,7 @@ async def _levels_besides(
     shelves: Sequence[Shelf],
     touched: Mapping[int, bool],
     moved: set[tuple[int, int]],
-) -> dict[tuple[int, int], int]:
+) -> dict[tuple[int, int], LevelNow]:
     """The levels of listings that a step touched and no movement moves."""
     keys = {
         (row.item_id, row.warehouse_id)
@@ -277,9 +277,7 @@ async def _levels_besides(
     } - moved
     if not keys:
         return {}
-    return {
-        (v.item_id, v.warehouse_id): v.quantity for v in await ledger.levels(conn, sorted(keys))
-    }
+    return await levels_now(conn, keys)
 
 
 def _movement(step: Step) -> Movement:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from syncd.db import catalog, ledger, outbox, shelf
+from syncd.db import catalog, ledger, outbox, shelf, standing
 from syncd.db.journal import Line
+from syncd.db.ledger import LevelNow
 from syncd.db.outbox import Owe
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf
@@ -14,7 +15,7 @@ from syncd.fanout.booking import Booking
 from syncd.stock.decide import Rank, owed
 from syncd.stock.model import Truth
 from syncd.stock.policy import Zero
-from syncd.stock.rulebook import ChannelRules
+from syncd.stock.rulebook import Asked, ChannelRules
 
 LevelKey = tuple[int, int]
 """(item, warehouse)."""
@@ -24,12 +25,13 @@ async def owe_deliveries(
     conn: Connection,
     booking: Booking,
     shelves: Iterable[Shelf],
-    levels: Mapping[LevelKey, int],
+    levels: Mapping[LevelKey, LevelNow],
     received: Mapping[LevelKey, datetime | None],
     forced: frozenset[int] = frozenset(),
 ) -> None:
     """Owe a delivery to every locked listing that does not show its target for certain.
 
+    `levels` were read after the locks, and after whatever this transaction changed of suspicions.
     `forced` listings are owed one whatever they are believed to show.
     """
     owes: list[Owe] = []
@@ -43,7 +45,7 @@ async def owe_deliveries(
         if rules is None or reason:
             booking.skip(_skipped(row, reason or "channel_removed"))
             continue
-        wants = rules.target_of(row.sku, key[1], levels[key])
+        wants = rules.target_of(Asked(row.listing_id, row.sku, key[1]), levels[key])
         unknown = row.shown is None and rules.truth is Truth.LEVELS and not row.attempt_open
         reason = rules.withholds(row.sku, wants, row.shown)
         if reason and not (reason == Zero.KEEP_LAST and unknown):
@@ -108,8 +110,7 @@ async def owe_again(
     """
     pairs = await catalog.levels_of_listings(conn, listing_ids) if linked else []
     rows = await shelf.lock(conn, listing_ids, pairs)  # which keeps their levels still
-    keys = sorted({key for row in rows if (key := _key(row)) is not None})
-    levels = {(v.item_id, v.warehouse_id): v.quantity for v in await ledger.levels(conn, keys)}
+    levels = await levels_now(conn, {key for row in rows if (key := _key(row)) is not None})
     wanted = frozenset(listing_ids)
     await owe_deliveries(
         conn,
@@ -119,3 +120,32 @@ async def owe_again(
         {},
         wanted if forced else frozenset(),
     )
+
+
+async def levels_now(conn: Connection, keys: Iterable[LevelKey]) -> dict[LevelKey, LevelNow]:
+    """What the targets of these items are made from, read after their shelves were locked."""
+    found = await ledger.levels(conn, sorted(keys))
+    return {(now.item_id, now.warehouse_id): now for now in found}
+
+
+async def hold_items(conn: Connection, keys: Iterable[LevelKey]) -> list[Shelf]:
+    """Lock the shelves of all listings of these items: before what their targets are made from changes.
+
+    The first lock of its transaction, or none of these shelves would be locked in their order.
+    """
+    return await shelf.lock(conn, [], sorted(keys))
+
+
+async def owe_items(conn: Connection, booking: Booking, keys: Iterable[LevelKey]) -> None:
+    """After what these items' targets are made from changed: owe every listing what it needs now.
+
+    For whoever changed a suspicion, a suspense or whatever else a `Standing` tells, without a
+    movement; the caller holds all these shelves (`hold_items`). A blind raise waits for an order
+    fetch that began after it, as after any other fact; what was refused before is tried again.
+    """
+    pairs = sorted(keys)
+    if not pairs:
+        return
+    rows = await shelf.lock(conn, [], pairs)  # held already: read again, as they are now
+    await standing.date(conn, pairs, booking.now)
+    await owe_deliveries(conn, booking, rows, await levels_now(conn, pairs), {})

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 from syncd.db import ledger, shelf
 from syncd.db.journal import Line
-from syncd.db.ledger import Movement
+from syncd.db.ledger import LevelNow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout.booking import Booking
-from syncd.fanout.owing import owe_deliveries
+from syncd.fanout.owing import levels_now, owe_deliveries
 from syncd.stock.decide import Meaning, ShelfNow, meaning
 from syncd.stock.model import QUANTITY_LIMIT, Kind, Truth
 
@@ -61,8 +61,7 @@ async def book_readings(
         if now is not before
     ]
     # read after the locks: nobody else moves these levels until we are done
-    keys = sorted(_keys_to_owe(rows, meanings))
-    levels = {(v.item_id, v.warehouse_id): v.quantity for v in await ledger.levels(conn, keys)}
+    levels = await levels_now(conn, _keys_to_owe(rows, meanings))
     differing = [r for r in rows if meanings.get(r.listing_id) is Meaning.DIFFERS]
     movements, received = await _movements(conn, booking, differing, usable, levels, asked_at)
     if changes:
@@ -89,11 +88,11 @@ def _bounded(booking: Booking, rows: Sequence[Shelf], found: Sequence[Found]) ->
 
 async def _book(
     conn: Connection, booking: Booking, movements: Sequence[Movement]
-) -> dict[tuple[int, int], int]:
+) -> dict[tuple[int, int], LevelNow]:
     """Book differences; gives the levels they made."""
     levels = {}
     for now in await ledger.book(conn, movements, booking.now):
-        levels[now.item_id, now.warehouse_id] = now.quantity
+        levels[now.item_id, now.warehouse_id] = now
         below = min(now.quantity, 0) - min(now.quantity - now.delta, 0)
         if below < 0 and movements[0].channel_id is not None:
             booking.oversold[movements[0].channel_id] -= below
@@ -142,7 +141,7 @@ async def _movements(
     booking: Booking,
     differing: Sequence[Shelf],
     found: dict[int, Found],
-    levels: Mapping[tuple[int, int], int],
+    levels: Mapping[tuple[int, int], LevelNow],
     asked_at: datetime,
 ) -> tuple[list[Movement], dict[tuple[int, int], datetime | None]]:
     """Differences of `levels` shelves become movements; those of `orders` shelves are journalled.

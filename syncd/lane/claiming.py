@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from syncd.db.pool import Connection
 from syncd.fanout import Booking
 from syncd.stock.claims import Ready, Way, batch, way
 from syncd.stock.decide import is_raise, needs_orders_first
-from syncd.stock.rulebook import ChannelRules
+from syncd.stock.rulebook import Asked, ChannelRules
 
 READ_FIRST = timedelta(milliseconds=500)
 """A compared write waits this long for a wished reading; then it goes as a delta."""
@@ -42,7 +43,6 @@ class _Pick:
     candidate: Candidate
     want: Wanted
     target: int
-    level: int
     way: Way
 
 
@@ -108,13 +108,17 @@ def _sort_out(
         want = wanted.get(candidate.listing_id)
         if want is None:
             continue
-        if want.level is None or not want.served or not _served(booking, rules, candidate, want):
+        if want.quantity is None or not want.served:
+            done.dropped.append(candidate.listing_id)
+            continue
+        wants = rules.target_of(_asked(candidate), want)
+        if not _served(booking, rules, candidate, wants):
             done.dropped.append(candidate.listing_id)
             continue
         if caps.write is WriteKind.CAS and candidate.shown is None:
             done.unread.append(candidate.listing_id)
             continue
-        pick = _pick(rules, caps, candidate, want, want.level)
+        pick = _pick(caps, candidate, want, wants)
         if pick is None:
             done.dropped.append(candidate.listing_id)
         elif _waits_for_orders(rules, candidate, want, pick.target, booking.now):
@@ -138,10 +142,12 @@ def _waits_for_orders(
     )
 
 
-def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, want: Wanted) -> bool:
+def _asked(candidate: Candidate) -> Asked:
+    return Asked(candidate.listing_id, candidate.sku, candidate.warehouse_id)
+
+
+def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, wants: int) -> bool:
     """False where the operator's switches or rules take the listing out, which is journalled."""
-    assert want.level is not None
-    wants = rules.target_of(candidate.sku, candidate.warehouse_id, want.level)
     excluded = rules.excludes(candidate.sku)
     reason = "excluded" if excluded else rules.withholds(candidate.sku, wants, candidate.shown)
     if not reason:
@@ -154,11 +160,8 @@ def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, want: W
     return False
 
 
-def _pick(
-    rules: ChannelRules, caps: Capabilities, candidate: Candidate, want: Wanted, level: int
-) -> _Pick | None:
+def _pick(caps: Capabilities, candidate: Candidate, want: Wanted, wants: int) -> _Pick | None:
     """How a candidate is written; None: it shows its target already."""
-    wants = rules.target_of(candidate.sku, candidate.warehouse_id, level)
     how = way(
         wants,
         candidate.shown,
@@ -167,7 +170,7 @@ def _pick(
         stale_times=candidate.stale_times,
         looking=candidate.looking,
     )
-    return _Pick(candidate, want, wants, level, how) if how is not None else None
+    return _Pick(candidate, want, wants, how) if how is not None else None
 
 
 def choose(picks: Sequence[_Pick], now: datetime, batch_max: int) -> list[_Pick]:
@@ -189,17 +192,7 @@ async def _open(
 ) -> list[OpenRow]:
     op = WriteOp.DELTA if chosen[0].way.delta else WriteOp.SET
     attempt = Attempt(key, rules.id, op, booking.now, booking.now + FIRST_TRY)
-    rows = [
-        AttemptRow(
-            p.candidate.listing_id,
-            p.candidate.shown,
-            p.target,
-            p.level,
-            p.want.version,
-            p.want.received_at,
-        )
-        for p in chosen
-    ]
+    rows = [_row(rules, pick) for pick in chosen]
     if not await attempts.open_attempt(conn, attempt, lease_gen, rows):
         return []
     return [
@@ -214,11 +207,26 @@ async def _open(
             p.candidate.location,
             p.candidate.sku,
             p.candidate.batch_group,
-            p.candidate.shown,
-            p.target,
-            p.level,
-            p.want.version,
-            p.want.received_at,
+            row.from_quantity,
+            row.to_quantity,
+            row.level,
+            row.version,
+            row.received_at,
+            row.inputs,
         )
-        for p in chosen
+        for p, row in zip(chosen, rows, strict=True)
     ]
+
+
+def _row(rules: ChannelRules, pick: _Pick) -> AttemptRow:
+    assert pick.want.quantity is not None
+    inputs = rules.kept(_asked(pick.candidate), pick.want)
+    return AttemptRow(
+        pick.candidate.listing_id,
+        pick.candidate.shown,
+        pick.target,
+        pick.want.quantity,
+        pick.want.version,
+        pick.want.received_at,
+        None if inputs is None else json.dumps(inputs),
+    )

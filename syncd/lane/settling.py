@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 
 from syncd.connectors.base import RowResult, WriteKind, WriteOp
 from syncd.corridor import Channel, Core
-from syncd.db import attempts, marks, outbox, shelf, suspense
+from syncd.db import attempts, catalog, marks, outbox, shelf, suspense
 from syncd.db.attempts import Locked, OpenRow, Settled
 from syncd.db.journal import Line
 from syncd.db.pool import Connection, LostRace
 from syncd.db.suspense import Doubt
-from syncd.fanout import Booking, owe_again
+from syncd.fanout import Booking, hold_items, owe_again, owe_items
+from syncd.lane.lines import line_of, made_of
 from syncd.stock import settle
 from syncd.stock.facts import clean
 from syncd.stock.model import Reading
@@ -70,7 +71,8 @@ class Settling:
             disturbed = [row.listing_id for row in rows if not locked[row.listing_id].undisturbed]
             await self._look_again(conn, booking, rows, results, disturbed)
             booking.journal += [
-                self._line(row, result) for row, result in zip(rows, results, strict=True)
+                line_of(self._channel.id, row, result)
+                for row, result in zip(rows, results, strict=True)
             ]
 
     def _settled(self, row: OpenRow, result: RowResult, locked: Locked, now: datetime) -> Settled:
@@ -158,23 +160,6 @@ class Settling:
         await shelf.wish(conn, applied, "verify", booking.now)
         booking.lanes.add(self._channel.id)
 
-    def _line(self, row: OpenRow, result: RowResult) -> Line:
-        outcome = {
-            Outcome.APPLIED: "delivered",
-            Outcome.REFUSED: "parked",
-            Outcome.STALE: "stale",
-        }.get(result.outcome, "again")
-        return Line(
-            outcome,
-            row.sku,
-            self._channel.id,
-            row.listing_id,
-            row.from_quantity,
-            row.to_quantity,
-            result.reason,
-            {"attempt": str(row.attempt_id), "op": row.op, "level": row.level},
-        )
-
     def _measure(self, rows: Sequence[OpenRow], results: Sequence[RowResult]) -> None:
         now, name, metrics = self._core.clock(), self._channel.name, self._core.metrics
         for row, result in zip(rows, results, strict=True):
@@ -208,14 +193,18 @@ class Settling:
                 await attempts.settle(conn, rows[0].attempt_id, settled)
                 if reason:
                     not_applied = RowResult(Outcome.NOT_APPLIED, f"not sent: {reason}")
-                    booking.journal += [self._line(row, not_applied) for row in rows]
+                    booking.journal += [line_of(self._channel.id, row, not_applied) for row in rows]
 
     async def journal_unclear(self, rows: Sequence[OpenRow], reason: str) -> None:
         """Tell, once per attempt, that nobody knows whether it was applied."""
         self._core.metrics.ambiguous_total.inc()
         async with self._core.booking("journal_unclear") as (_, booking):
             booking.journal += [
-                self._line(row, RowResult(Outcome.NOT_APPLIED, f"no clear answer: {reason}"))
+                line_of(
+                    self._channel.id,
+                    row,
+                    RowResult(Outcome.NOT_APPLIED, f"no clear answer: {reason}"),
+                )
                 for row in rows
             ]
 
@@ -254,6 +243,7 @@ class Settling:
                         row.to_quantity,
                         reading.quantity,
                         "a write without an answer was settled by a reading after its late window",
+                        made_of(row),
                     )
                 )
             failed = [
@@ -318,8 +308,13 @@ class Settling:
     async def spent(
         self, rows: Sequence[OpenRow], readings: Sequence[Reading], lease_gen: int
     ) -> None:
-        """The key's life is over: value and stamp decide, and a person sees every case."""
+        """The key's life is over: value and stamp decide, and a person sees every case.
+
+        What is in suspense counts for all listings of the item from now on.
+        """
         async with self._core.booking("settle_spent") as (conn, booking):
+            items = await catalog.levels_of_listings(conn, [r.listing_id for r in rows])
+            await hold_items(conn, items)
             locked = await attempts.lock_attempt(conn, rows[0].attempt_id, lease_gen)
             if not locked:
                 return
@@ -340,11 +335,12 @@ class Settling:
                             row.from_quantity,
                             reading.quantity,
                             doubt.reason,
-                            doubt.evidence,
+                            {**made_of(row), **doubt.evidence},
                         )
                     )
             await attempts.settle(conn, rows[0].attempt_id, settled)
             await suspense.keep(conn, doubts, booking.now)
+            await owe_items(conn, booking, items if doubts else ())
             await self._mark_gone(conn, booking, rows, readings)
             there = [r for r, x in zip(rows, readings, strict=True) if not x.missing]
             await self._in_less_company(conn, booking, there, len(rows), "no clear answer")

@@ -64,6 +64,9 @@ class Policy:
         object.__setattr__(self, "plain", not ruled)
 
 
+UNRULED = Policy()
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """All that a target is made from besides its policy."""
@@ -254,6 +257,20 @@ def keeps(wants: int, policy: Policy) -> bool:
 def stored(given: Inputs, policy: Policy) -> dict[str, Any]:
     """What a target was made from, as plain JSON without defaults."""
     return {**_said(given), "policy": _said(policy)}
+
+
+def kept(given: Inputs, policy: Policy) -> dict[str, Any] | None:
+    """What is `stored` with a write; None where the level alone made its target."""
+    if policy == UNRULED and given == Inputs(given.level):
+        return None
+    return stored(given, policy)
+
+
+def retold(level: int, kept_inputs: Mapping[str, Any] | None) -> Derived:
+    """The target of a write again, from the level and what was `kept` with it. Raises as `recomputed`."""
+    if kept_inputs is None:
+        return derive(Inputs(level), UNRULED)
+    return recomputed(kept_inputs)
 
 
 def recomputed(kept: Mapping[str, Any]) -> Derived:

@@ -6,11 +6,32 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
 
 from syncd.stock.match import Rule
 from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
-from syncd.stock.policy import Inputs, Policy, Zero, keeps, target, target_of
+from syncd.stock.policy import (
+    UNRULED,
+    Derived,
+    Inputs,
+    Policy,
+    Zero,
+    derive,
+    keeps,
+    kept,
+    target,
+    target_of,
+)
+from syncd.stock.standing import Standing, inputs, is_plain
+
+
+class Asked(NamedTuple):
+    """The listing whose target is asked for."""
+
+    listing_id: int
+    sku: str
+    warehouse_id: int
 
 
 def truth_of(platform: Truth, edits: Edits | None) -> Truth:
@@ -92,23 +113,36 @@ class ChannelRules:
         pattern = _first(sku, self.patterns)
         return self.policy if pattern is None else self.patterns[pattern]
 
-    def target_of(self, sku: str, warehouse_id: int, level: int) -> int:
-        """What a listing of this sku should show of the level of its warehouse."""
-        policy = self.policy_of(sku)
-        if not self.claimants:
-            return target(level, policy)
-        return target_of(self.inputs_of(sku, warehouse_id, level), policy)
+    def target_of(self, asked: Asked, standing: Standing) -> int:
+        """What this listing should show; the number that `derive` explains."""
+        policy = self.policy_of(asked.sku)
+        if self.claimants or not is_plain(standing):
+            return target_of(self.inputs_of(asked, standing), policy)
+        assert standing.quantity is not None
+        return target(standing.quantity, policy)
 
-    def inputs_of(self, sku: str, warehouse_id: int, level: int) -> Inputs:
-        """All that the target of a listing is made from besides its policy."""
-        for claimant in self.claimants.get(warehouse_id, ()):
-            below = claimant.policy_of(sku).last_units
-            if not below or claimant.excludes(sku):
+    def derive(self, asked: Asked, standing: Standing) -> Derived:
+        """What this listing should show with every step that makes it."""
+        return derive(self.inputs_of(asked, standing), self.policy_of(asked.sku))
+
+    def kept(self, asked: Asked, standing: Standing) -> dict[str, Any] | None:
+        """What the target of this listing is made from, to be stored; None: of the level alone."""
+        policy = self.policy_of(asked.sku)
+        if policy == UNRULED and not self.claimants and is_plain(standing):
+            return None
+        return kept(self.inputs_of(asked, standing), policy)
+
+    def inputs_of(self, asked: Asked, standing: Standing) -> Inputs:
+        """All that the target of a listing is made from besides its policy: what was read, and claims."""
+        given = inputs(standing, asked.listing_id)
+        for claimant in self.claimants.get(asked.warehouse_id, ()):
+            below = claimant.policy_of(asked.sku).last_units
+            if not below or claimant.excludes(asked.sku):
                 continue
             if claimant.id == self.id:
                 break
-            return Inputs(level, others_below=below, others=claimant.name)
-        return Inputs(level)
+            return replace(given, others_below=below, others=claimant.name)
+        return given
 
     def excludes(self, sku: str) -> bool:
         """True where this sku is never delivered here."""

@@ -12,7 +12,8 @@ from syncd.app.build import channel_problems, problems_in, rulebook_of
 from syncd.config import Settings, load
 from syncd.errors import ConfigError
 from syncd.stock.policy import Inputs, Policy, Zero
-from syncd.stock.rulebook import ChannelRules, Rulebook
+from syncd.stock.rulebook import Asked, ChannelRules, Rulebook
+from syncd.stock.standing import Standing
 
 MAIN, ANNEX = 1, 2
 TWO = """
@@ -54,6 +55,11 @@ def rules(folder: Path, text: str, name: str = "uk") -> ChannelRules:
     found = book(folder, text).named(name)
     assert found is not None
     return found
+
+
+def shown(of: ChannelRules, sku: str, warehouse_id: int, level: int) -> int:
+    """What a listing shows where nothing but the level is known."""
+    return of.target_of(Asked(1, sku, warehouse_id), Standing(level, None))
 
 
 LAYERS = (
@@ -207,7 +213,7 @@ def test_one_item_may_go_to_another_channel(tmp_path: Path, more: str) -> None:
 
 def test_channels_that_share_no_warehouse_may_both_keep_their_last(tmp_path: Path) -> None:
     text = CLAIMS.replace('"1" = "main", ', "") + "[channels.eu.policy]\nlast_units = 4"
-    assert rules(tmp_path, text, "eu").target_of("MUG", ANNEX, 2) == 2
+    assert shown(rules(tmp_path, text, "eu"), "MUG", ANNEX, 2) == 2
     off = CLAIMS.replace("[channels.eu]", "[channels.eu]\ndeliver = false")
     assert loaded(tmp_path, off + "[channels.eu.policy]\nlast_units = 4").warnings[1:] == (
         "channels.eu: last units go to nobody alone while nothing is delivered here",
@@ -219,17 +225,19 @@ def test_below_its_last_units_only_one_channel_shows_them(tmp_path: Path) -> Non
     uk, eu = found.named("uk"), found.named("eu")
     assert uk is not None
     assert eu is not None
-    assert [uk.target_of("MUG", MAIN, n) for n in (4, 3, 2, 0)] == [4, 3, 2, 0]
-    assert [eu.target_of("MUG", MAIN, n) for n in (4, 3, 2, 0)] == [4, 3, 0, 0]
-    assert eu.target_of("MUG", ANNEX, 2) == 2, "uk has nothing of that warehouse"
-    assert eu.target_of("GIFT-1", MAIN, 2) == 2, "uk does not sell it"
-    assert eu.inputs_of("MUG", MAIN, 2) == Inputs(2, others_below=3, others="uk")
+    assert [shown(uk, "MUG", MAIN, n) for n in (4, 3, 2, 0)] == [4, 3, 2, 0]
+    assert [shown(eu, "MUG", MAIN, n) for n in (4, 3, 2, 0)] == [4, 3, 0, 0]
+    assert shown(eu, "MUG", ANNEX, 2) == 2, "uk has nothing of that warehouse"
+    assert shown(eu, "GIFT-1", MAIN, 2) == 2, "uk does not sell it"
+    assert eu.inputs_of(Asked(1, "MUG", MAIN), Standing(2, None)) == Inputs(
+        2, others_below=3, others="uk"
+    )
 
 
 @pytest.mark.parametrize("key", ["enabled", "deliver"])
 def test_a_channel_that_delivers_nothing_claims_nothing(tmp_path: Path, key: str) -> None:
     text = CLAIMS.replace("[channels.uk]\n", f"[channels.uk]\n{key} = false\n")
-    assert rules(tmp_path, text, "eu").target_of("MUG", MAIN, 2) == 2
+    assert shown(rules(tmp_path, text, "eu"), "MUG", MAIN, 2) == 2
 
 
 def test_what_works_but_looks_wrong_is_told(tmp_path: Path) -> None:
@@ -255,5 +263,7 @@ def test_somebody_shows_what_there_is(level: int, below: int, sku: str, excluded
         {"warehouses": {"main": {}}, "channels": {"uk": uk, "eu": eu}}
     )
     found = rulebook_of(settings, {"uk": 1, "eu": 2}, {"main": MAIN})
-    shown = [r.target_of(sku, MAIN, level) for r in found.channels.values() if not r.excludes(sku)]
-    assert max(shown) == max(level, 0)
+    found_there = [
+        shown(r, sku, MAIN, level) for r in found.channels.values() if not r.excludes(sku)
+    ]
+    assert max(found_there) == max(level, 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from syncd.db import bookmark, catalog, inbox, ledger, outbox, shelf
+from syncd.db import bookmark, catalog, inbox, ledger, outbox, shelf, standing, suspicion
 from syncd.db.pool import Database
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -26,6 +26,8 @@ BIG = {
     "inbox_queue",
     "outbox",
     "look",
+    "suspicion",
+    "suspense",
 }
 
 FILL = (
@@ -51,6 +53,11 @@ FILL = (
     f"""insert into outbox (listing_id, channel_id, rank, risk, owed_at, not_before)
         select id, channel_id, id % 3, 0, '{NOW}'::timestamptz - id * interval '1 ms', '{NOW}'
         from listing where id % 2 = 0""",
+    f"""insert into suspicion select id, item_id, warehouse_id, 1, -1, '{NOW}'
+        from listing where id % 3 = 0""",
+    f"""insert into suspense (listing_id, item_id, warehouse_id, reason, candidates, proposal, evidence, created_at)
+        select id, item_id, warehouse_id, 'spent_key', '{{-1, 0}}', 0, '{{}}', '{NOW}'
+        from listing where id % 3 = 1""",
     f"""insert into look (listing_id, channel_id, reason, wished_at, not_before)
         select id, channel_id, 'hint', '{NOW}', '{NOW}' from listing where id % 5 = 0""",
 )
@@ -113,6 +120,10 @@ def owe(n: int) -> outbox.Owe:
     return outbox.Owe(n, 1, 1, 1, None)
 
 
+def suspected(n: int) -> suspicion.Suspicion:
+    return suspicion.Suspicion(n, n, 1, n % 2, -(n % 2))
+
+
 CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "inbox.claim": lambda c: inbox.claim(c, NOW, 500),
     "outbox.candidates": lambda c: outbox.candidates(
@@ -121,6 +132,8 @@ CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "outbox.wanted": lambda c: outbox.wanted(c, list(SOME)),
     "shelf.owed_looks": lambda c: shelf.owed_looks(c, 1, NOW, 50, []),
     "outbox.due": lambda c: outbox.due(c, 1, NOW, [], []),
+    "suspicion.keep": lambda c: suspicion.keep(c, [suspected(n) for n in SOME], NOW),
+    "standing.date": lambda c: standing.date(c, [(n, 1) for n in SOME], NOW),
     "outbox.owe": lambda c: outbox.owe(c, [owe(n) for n in SOME], NOW),
     "shelf.lock": lambda c: shelf.lock(c, list(SOME), [(n, 1) for n in SOME]),
     "shelf.wish": lambda c: shelf.wish(c, list(SOME), "hint", NOW),

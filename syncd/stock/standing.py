@@ -1,0 +1,47 @@
+"""How an item stands in a warehouse: all that the targets of its listings are made from besides their rules.
+
+The database fills it (`db/standing.py`), `inputs` says what it means for one listing. To add an input:
+a field here, a column of the same name there, and what it is for a listing in `inputs`. None means
+absent in every field, so that an item without any of it costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from syncd.stock.policy import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was read of an (item, warehouse) under the locks of its shelves."""
+
+    quantity: int | None
+    """The level; None: never counted there, so there is no target."""
+    suspects: Sequence[Sequence[int]] | None
+    """Open amounts as (listing, own, others): what is suspected on a listing and not booked."""
+
+
+_BESIDES = tuple(field.name for field in fields(Standing) if field.name != "quantity")
+
+
+def is_plain(standing: Standing) -> bool:
+    """True where its targets are made from the level alone."""
+    return all(getattr(standing, name) is None for name in _BESIDES)
+
+
+def inputs(standing: Standing, listing_id: int) -> Inputs:
+    """What the target of this listing is made from besides what the operator ruled.
+
+    Its own open amount is added to its own target whatever the sign. What is suspected elsewhere
+    lowers it where that is a fall; a rise there raises nobody, nor does it make up for a fall.
+    """
+    assert standing.quantity is not None
+    own = against = 0
+    for listing, proposed, lowest in standing.suspects or ():
+        if listing == listing_id:
+            own += proposed
+        else:
+            against -= min(0, lowest)
+    return Inputs(standing.quantity, suspense_against=against, own_edits=own)

@@ -1,0 +1,116 @@
+"""What an item's standing means for its listings: whose doubt lowers whom, and that no way to ask differs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncd.stock.edits import OpenAmounts, own_target
+from syncd.stock.model import Edits, Truth
+from syncd.stock.policy import UNRULED, Inputs, Policy, Zero, derive, retold, target_of
+from syncd.stock.rulebook import Asked, ChannelRules, with_claimants
+from syncd.stock.standing import Standing, inputs, is_plain
+from tests.rules.test_policy import policies
+
+AMOUNT = st.integers(-20, 20)
+suspects = st.none() | st.lists(
+    st.tuples(st.integers(1, 4), AMOUNT, st.integers(-20, 0)), min_size=1, max_size=6
+)
+standings = st.builds(Standing, quantity=st.integers(-30, 60), suspects=suspects)
+MUG = Asked(1, "MUG", 1)
+
+
+def rules(policy: Policy = UNRULED) -> ChannelRules:
+    return ChannelRules(
+        1, "uk", "memory", Truth.ORDERS, Edits.ADOPT, locations={"*": 1}, policy=policy
+    )
+
+
+def claimed(policy: Policy, below: int) -> ChannelRules:
+    """Rules under which another channel may claim the last units."""
+    other = replace(rules(Policy(last_units=below)), id=2, name="eu")
+    return with_claimants([rules(policy), other])[1]
+
+
+@pytest.mark.parametrize(
+    ("suspected", "against", "own"),
+    [
+        (None, 0, 0),
+        ([(2, -3, -3)], 3, 0),
+        ([(1, -3, -3)], 0, -3),
+        ([(2, 5, 0)], 0, 0),
+        ([(1, 5, 0), (2, 7, 0)], 0, 5),
+        ([(1, -1, -4), (2, -2, -5), (3, 9, 0), (3, 2, -6)], 11, -1),
+        ([(1, 4, 0), (1, -2, -2)], 0, 2),
+    ],
+)
+def test_a_suspected_fall_lowers_all_others_and_a_rise_nobody(
+    suspected: list[tuple[int, int, int]] | None, against: int, own: int
+) -> None:
+    one = Standing(10, suspected)
+    assert inputs(one, 1) == Inputs(10, suspense_against=against, own_edits=own)
+
+
+@given(standings, st.integers(1, 5))
+def test_what_is_suspected_elsewhere_never_raises(one: Standing, listing: int) -> None:
+    elsewhere = [x for x in one.suspects or () if x[0] != listing]
+    known = inputs(Standing(one.quantity, elsewhere), listing)
+    assert target_of(known, Policy()) <= max(one.quantity or 0, 0)
+
+
+@given(standings, policies)
+def test_what_is_suspected_here_is_added_after_every_limit(one: Standing, policy: Policy) -> None:
+    own = sum(x[1] for x in one.suspects or () if x[0] == MUG.listing_id)
+    elsewhere = [x for x in one.suspects or () if x[0] != MUG.listing_id]
+    limited = rules(policy).target_of(MUG, Standing(one.quantity, elsewhere or None))
+    assert rules(policy).target_of(MUG, one) == own_target(limited, OpenAmounts(own, 0))
+
+
+def test_the_own_amount_is_added_after_the_cap_and_none_shows_less_than_zero() -> None:
+    capped = rules(Policy(cap=10))
+    assert capped.target_of(MUG, Standing(100, [(1, 10, 0)])) == 20
+    assert capped.target_of(MUG, Standing(4, [(1, -9, -9)])) == 0
+    assert capped.target_of(MUG, Standing(4, [(2, -9, -9)])) == 0
+
+
+@given(standings, policies, st.integers(0, 12))
+def test_the_target_is_the_number_its_steps_lead_to(
+    one: Standing, policy: Policy, below: int
+) -> None:
+    for asked in (rules(policy), claimed(policy, below)):
+        derived = asked.derive(MUG, one)
+        assert derived.target == asked.target_of(MUG, one)
+        assert derived == derive(asked.inputs_of(MUG, one), policy)
+
+
+@given(standings, policies | st.just(Policy()), st.integers(0, 12))
+def test_what_is_kept_with_a_write_gives_the_very_number_again(
+    one: Standing, policy: Policy, below: int
+) -> None:
+    for asked in (rules(policy), claimed(policy, below)):
+        kept = json.loads(json.dumps(asked.kept(MUG, one)))
+        assert one.quantity is not None
+        assert retold(one.quantity, kept) == asked.derive(MUG, one)
+
+
+def test_only_what_rules_or_doubts_made_is_kept() -> None:
+    assert rules().kept(MUG, Standing(5, None)) is None
+    assert claimed(Policy(), 3).kept(MUG, Standing(5, None)) is not None
+    assert rules(Policy(zero=Zero.KEEP_LAST)).kept(MUG, Standing(5, None)) is not None
+    assert rules().kept(MUG, Standing(5, [(2, -1, -1)])) == {
+        "level": 5,
+        "suspense_against": 1,
+        "policy": {},
+    }
+
+
+def test_nothing_but_the_level_is_plain_and_every_other_input_is_none_where_it_is_absent() -> None:
+    assert is_plain(Standing(5, None))
+    absent = {field.name: None for field in fields(Standing)}
+    for name in absent:
+        if name != "quantity":
+            assert not is_plain(Standing(**{**absent, "quantity": 5, name: []}))
