@@ -9,11 +9,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 ARGS ?=
+SIMULATED ?= 1500
+SEEDS ?= 5000
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 
-.PHONY: help setup check fmt test test-fast pace chaos demo bench schema lock clean
+.PHONY: help setup check fmt test test-fast simulate pace chaos demo bench schema lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +40,7 @@ fmt: $(READY) ## format, and fix what can be fixed by itself
 	$(BIN)/ruff format .
 
 test: $(READY) ## every test but the pace and chaos runs (ARGS="-k words" to choose)
-	$(BIN)/pytest -m "not chaos and not pace" -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
+	SYNCD_SIMULATED_SEEDS=$(SIMULATED) $(BIN)/pytest -m "not chaos and not pace" -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 ifeq ($(ARGS),)
 	SYNCD_TEST_PG=all $(BIN)/pytest -q -n $(WORKERS) --maxprocesses 4 tests/flow/test_sale.py \
 		$(addprefix tests/tables/test_,migrate.py schema_snapshot.py statements.py)
@@ -46,6 +48,9 @@ endif
 
 test-fast: $(READY) ## the rules alone: no database, seconds
 	$(BIN)/pytest -m "not chaos" tests/rules $(ARGS)
+
+simulate: $(READY) ## the whole daemon in virtual time (SEEDS=50000 for a night)
+	$(BIN)/python -m tests.rules.simulator $(SEEDS) $(ARGS)
 
 pace: $(READY) ## what one sick store costs the others: times, so on a quiet machine
 	$(BIN)/pytest -q -m pace $(ARGS)

@@ -1,0 +1,80 @@
+"""Which function of `syncd.db` has which twin, and the catalogue that stands still."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import syncd.fanout.facts
+import syncd.reconcile
+from syncd.db import attempts, bookmark, catalog, inbox, journal, ledger, outbox, shelf, suspense
+from syncd.db.catalog import ListingNow
+from syncd.stock.model import ListingSeen
+from tests.rules.simulator.tables import Tables, made
+from tests.rules.simulator.twins import attempts as attempts_twin
+from tests.rules.simulator.twins import ledger as ledger_twin
+from tests.rules.simulator.twins import outbox as outbox_twin
+from tests.rules.simulator.twins import rest as rest_twin
+from tests.rules.simulator.twins import shelf as shelf_twin
+
+TWINS: tuple[tuple[ModuleType, ModuleType], ...] = (
+    (shelf, shelf_twin),
+    (outbox, outbox_twin),
+    (attempts, attempts_twin),
+    (ledger, ledger_twin),
+    (catalog, ledger_twin),
+    (bookmark, rest_twin),
+    (inbox, rest_twin),
+    (journal, rest_twin),
+    (suspense, rest_twin),
+)
+"""Each module of `syncd.db` that walkers use, beside the module that holds its twins."""
+
+
+def twins() -> Iterator[tuple[ModuleType, str, Callable[..., Any]]]:
+    """(module of syncd.db, name, twin) of every function that has one."""
+    for module, place in TWINS:
+        prefix = module.__name__.rsplit(".", 1)[1]
+        for name, function in list(vars(module).items()):
+            if not inspect.iscoroutinefunction(function) or function.__module__ != module.__name__:
+                continue
+            twin = getattr(place, f"{prefix}_{name}", None) or getattr(place, name, None)
+            if twin is not None and twin.__module__ == place.__name__:
+                yield module, name, twin
+
+
+async def _page(t: Tables, booking: Any, page: Any) -> list[tuple[ListingSeen, ListingNow]]:
+    """Here a catalogue never changes: each row is the listing it always was."""
+    pairs = []
+    for row in page.rows:
+        x = t.listings[t.named[page.rules.id, row.location, row.remote]]
+        s, level = t.shelves[x.id], t.level_of(x)
+        now = made(
+            ListingNow,
+            listing_id=x.id,
+            item_id=x.item_id,
+            warehouse_id=x.warehouse_id,
+            shown=s.shown,
+            turn=s.turn,
+            attempt_open=s.attempt_id is not None,
+            quantity=level.quantity if level else None,
+            skip=x.skip,
+            same=True,
+            sku=x.sku,
+            own_sku=x.sku,
+        )
+        pairs.append((row, now))
+    return pairs
+
+
+async def _no_duplicates(*_: Any, **__: Any) -> list[int]:
+    return []
+
+
+def replacements() -> Iterator[tuple[ModuleType, str, Callable[..., Any]]]:
+    """Everything that is replaced for a run."""
+    yield from twins()
+    yield syncd.reconcile, "enter_page", _page
+    yield syncd.reconcile, "mark_duplicates", _no_duplicates

@@ -1,0 +1,12 @@
+"""The target of a listing, asked of the rules as the walkers ask: the one place that knows how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from syncd.stock.rulebook import ChannelRules
+
+
+def target(rules: ChannelRules, listing_id: int, sku: str, warehouse_id: int, level: Any) -> int:
+    """`level`: what `db.ledger.levels` gives of the item there, or its quantity alone."""
+    return rules.target_of(sku, warehouse_id, getattr(level, "quantity", level))

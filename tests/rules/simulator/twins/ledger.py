@@ -1,0 +1,149 @@
+"""Twins of `syncd.db.ledger`, and of what `syncd.db.catalog` says while a catalogue stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from syncd.db.catalog import LineFound
+from syncd.db.ledger import LevelNow, LineRow, OrderRow
+from tests.rules.simulator.tables import LevelRow, OrderState, Tables, made
+from tests.rules.simulator.twins.shelf import distinct
+
+
+async def enter_orders(t: Tables, orders: Sequence[Any]) -> list[OrderRow]:
+    keys = [(o.channel_id, o.order_id) for o in orders]
+    distinct(keys)
+    found = []
+    for key, o in sorted(zip(keys, orders, strict=True), key=lambda pair: pair[0]):
+        known = t.orders.get(key)
+        if known is None:
+            t.orders[key] = OrderState(o.number, o.version, o.digest, o.terminal, o.placed_at)
+        now = t.orders[key]
+        found.append(OrderRow(*key, now.version, now.digest, now.terminal, known is None))
+    return found
+
+
+async def update_orders(t: Tables, orders: Sequence[Any]) -> None:
+    for o in orders:
+        known = t.orders[o.channel_id, o.order_id]
+        known.version, known.digest, known.terminal = o.version, o.digest, o.terminal
+        known.number = o.number or known.number
+
+
+async def forget_orders(t: Tables, orders: Sequence[tuple[int, str]]) -> None:
+    for key in orders:
+        t.orders.pop(key, None)
+
+
+async def lines(t: Tables, orders: Sequence[tuple[int, str]]) -> list[LineRow]:
+    found = []
+    for key in orders:
+        for row in t.lines.get(key, {}).values():
+            level = t.levels.get((row.item_id, row.warehouse_id))
+            found.append(_with(row, level.seeded_at if level else None))
+    return found
+
+
+def _with(row: LineRow, seeded_at: datetime | None) -> LineRow:
+    return LineRow(
+        row.channel_id,
+        row.order_id,
+        row.line_id,
+        row.location,
+        row.listing_id,
+        row.item_id,
+        row.warehouse_id,
+        row.taken,
+        row.booked,
+        row.revision,
+        seeded_at,
+    )
+
+
+async def keep_lines(t: Tables, rows: Sequence[LineRow]) -> None:
+    distinct([(r.channel_id, r.order_id, r.line_id, r.location) for r in rows])
+    for row in rows:
+        t.lines[row.channel_id, row.order_id][row.line_id, row.location] = _with(row, None)
+
+
+async def book(
+    t: Tables, movements: Sequence[Any], now: datetime, counted_at: datetime | None = None
+) -> list[LevelNow]:
+    sums: dict[tuple[int, int], int] = {}
+    for m in movements:
+        name = m.item_id, m.warehouse_id, m.cause
+        if name not in t.movements:
+            t.movements[name] = m
+            key = m.item_id, m.warehouse_id
+            sums[key] = sums.get(key, 0) + m.delta
+    found = []
+    for key in sorted(sums):
+        level = t.levels.get(key)
+        if level is None:
+            t.levels[key] = level = LevelRow(0, now, counted_at or now)
+        level.quantity += sums[key]
+        level.changed_at = now
+        found.append(_level(t, key, sums[key]))
+    return found
+
+
+async def levels(t: Tables, keys: Sequence[tuple[int, int]]) -> list[LevelNow]:
+    return [_level(t, key, 0) for key in keys if key in t.levels]
+
+
+def _level(t: Tables, key: tuple[int, int], delta: int) -> LevelNow:
+    quantity = t.levels[key].quantity
+    return made(LevelNow, item_id=key[0], warehouse_id=key[1], quantity=quantity, delta=delta)
+
+
+async def counting(_: Tables) -> None:
+    """Transactions here never overlap."""
+
+
+async def uncounted(_: Tables) -> None:
+    """Transactions here never overlap."""
+
+
+async def annotate(t: Tables, notes: Sequence[tuple[int, str, str, str, int, datetime]]) -> None:
+    t.annotations += [(*note[:3], str(note[3]), *note[4:]) for note in notes]  # type: ignore[misc]
+
+
+async def take_annotations(
+    t: Tables, listing_ids: Sequence[int]
+) -> list[tuple[int, str, str, int]]:
+    taken = [note for note in t.annotations if note[0] in listing_ids]
+    t.annotations = [note for note in t.annotations if note[0] not in listing_ids]
+    return [(note[0], note[3], note[2] or note[1], note[4]) for note in taken]
+
+
+async def catalog_resolve(t: Tables, wanted: Sequence[Any]) -> list[LineFound]:
+    return [_resolved(t, w) for w in wanted]
+
+
+def _resolved(t: Tables, w: Any) -> LineFound:
+    one = t.named.get((w.channel_id, w.location, w.remote))
+    if one is None:
+        return LineFound(None, None, w.warehouse_id, None)
+    x = t.listings[one]
+    level = t.level_of(x)
+    return LineFound(x.id, x.item_id, x.warehouse_id, level.seeded_at if level else None)
+
+
+async def catalog_live_listings(
+    t: Tables, channel_id: int, after: int, limit: int
+) -> list[tuple[int, str]]:
+    found = [
+        (x.id, x.remote)
+        for x in t.listings.values()
+        if x.channel_id == channel_id and x.gone_at is None and x.id > after
+    ]
+    return sorted(found)[:limit]
+
+
+async def catalog_levels_of_listings(
+    t: Tables, listing_ids: Sequence[int]
+) -> list[tuple[int, int]]:
+    found = {(t.listings[i].item_id, t.listings[i].warehouse_id) for i in listing_ids}
+    return sorted(key for key in found if None not in key)  # type: ignore[misc]
