@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -29,6 +30,11 @@ TWINS: tuple[tuple[ModuleType, ModuleType], ...] = (
     (inbox, rest_twin),
     (journal, rest_twin),
     (suspense, rest_twin),
+)
+TWINS += tuple(
+    (importlib.import_module(f"syncd.db.{name}"), ledger_twin)
+    for name in ("standing", "suspicion")
+    if importlib.util.find_spec(f"syncd.db.{name}")
 )
 """Each module of `syncd.db` that walkers use, beside the module that holds its twins."""
 
@@ -60,6 +66,7 @@ async def _page(t: Tables, booking: Any, page: Any) -> list[tuple[ListingSeen, L
             turn=s.turn,
             attempt_open=s.attempt_id is not None,
             quantity=level.quantity if level else None,
+            suspects=ledger_twin.suspects(t, (x.item_id, x.warehouse_id)),
             skip=x.skip,
             same=True,
             sku=x.sku,

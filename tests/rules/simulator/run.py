@@ -20,6 +20,7 @@ from tests.rules.simulator.platform import NOON, Place, Platform, listed
 from tests.rules.simulator.setting import Setting, setting
 from tests.rules.simulator.tables import ChannelRow, LevelRow, Listing, ShelfRow, Tables
 from tests.rules.simulator.targets import target
+from tests.rules.simulator.twins import ledger as ledger_twin
 
 STILL_S = 70.0
 """So long after the last sale or edit nothing is written any more."""
@@ -197,8 +198,8 @@ class World:
             problems += self._shelf_problems(listing, place)
         problems += self._order_problems()
         questions: dict[tuple[int, int], list[tuple[int, ...]]] = {}
-        for doubt in tables.doubts:
-            listing = tables.listings[doubt.listing_id]
+        for one, doubt in tables.doubts:
+            listing = tables.listings[one]
             assert listing.item_id is not None
             assert listing.warehouse_id is not None
             key = listing.item_id, listing.warehouse_id
@@ -218,9 +219,9 @@ class World:
         """A shelf that shows neither its target nor has a name for why not."""
         rules = self.rules.channels[listing.channel_id]
         assert listing.warehouse_id is not None
-        level = self.tables.level_of(listing)
-        assert level is not None
-        wants = target(rules, listing.id, listing.sku, listing.warehouse_id, level)
+        wants = target(
+            rules, listing.id, listing.sku, listing.warehouse_id, self._standing(listing)
+        )
         shows = self.platforms[listing.channel_id].shelf[place]
         if shows == wants or (wants == 0 and rules.policy.zero is Zero.KEEP_LAST):
             return []
@@ -228,6 +229,11 @@ class World:
         if parked is not None and parked.parked_at is not None:
             return [f"{rules.name} {place} is parked: {parked.reason}"]
         return [f"{rules.name} {place} shows {shows}, not {wants}"]
+
+    def _standing(self, listing: Listing) -> Any:
+        """What the target of a listing is made from, as the walkers find it."""
+        key = listing.item_id or 0, listing.warehouse_id or 0
+        return ledger_twin.standing(self.tables, key)
 
     def _order_problems(self) -> list[str]:
         """An older value after a newer one, writes that never end, questions left open."""

@@ -152,7 +152,10 @@ class Tables:
     order_looks: dict[tuple[int, str], OrderLook] = field(default_factory=dict)
     outbox: dict[int, OutboxRow] = field(default_factory=dict)
     attempts: dict[UUID, AttemptNow] = field(default_factory=dict)
-    doubts: list[Any] = field(default_factory=list)
+    doubts: list[tuple[int, Any]] = field(default_factory=list)
+    """What is in suspense, by listing."""
+    suspicions: dict[int, tuple[LevelKey, int, int]] = field(default_factory=dict)
+    """Open amounts by listing: of which item and warehouse, own, others'."""
     seen: set[tuple[int, bytes]] = field(default_factory=set)
     inbox: dict[int, Any] = field(default_factory=dict)
     queue: dict[int, datetime] = field(default_factory=dict)

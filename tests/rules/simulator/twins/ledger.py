@@ -93,9 +93,31 @@ async def levels(t: Tables, keys: Sequence[tuple[int, int]]) -> list[LevelNow]:
     return [_level(t, key, 0) for key in keys if key in t.levels]
 
 
+def standing(t: Tables, key: tuple[int, int]) -> LevelNow:
+    """How an item stands in a warehouse."""
+    return _level(t, key, 0)
+
+
 def _level(t: Tables, key: tuple[int, int], delta: int) -> LevelNow:
     quantity = t.levels[key].quantity
-    return made(LevelNow, item_id=key[0], warehouse_id=key[1], quantity=quantity, delta=delta)
+    return made(
+        LevelNow,
+        item_id=key[0],
+        warehouse_id=key[1],
+        quantity=quantity,
+        delta=delta,
+        suspects=suspects(t, key),
+    )
+
+
+def suspects(t: Tables, key: tuple[int | None, int | None]) -> list[list[int]] | None:
+    """Open amounts as (listing, own, others): what is in suspense and what is suspected."""
+    found = [[one, own, others] for one, (of, own, others) in t.suspicions.items() if of == key]
+    for one, doubt in t.doubts:
+        x = t.listings[one]
+        if (x.item_id, x.warehouse_id) == key and getattr(doubt, "counted", True):
+            found.append([one, doubt.proposal, min(0, *doubt.candidates)])
+    return found or None
 
 
 async def counting(_: Tables) -> None:
@@ -147,3 +169,28 @@ async def catalog_levels_of_listings(
 ) -> list[tuple[int, int]]:
     found = {(t.listings[i].item_id, t.listings[i].warehouse_id) for i in listing_ids}
     return sorted(key for key in found if None not in key)  # type: ignore[misc]
+
+
+async def standing_date(t: Tables, keys: Sequence[tuple[int, int]], now: datetime) -> None:
+    for key in keys:
+        if key in t.levels:
+            t.levels[key].changed_at = now
+
+
+async def suspicion_keep(t: Tables, amounts: Sequence[Any], now: datetime) -> list[tuple[int, int]]:
+    changed = set()
+    for a in amounts:
+        key = a.item_id, a.warehouse_id
+        before = t.suspicions.get(a.listing_id)
+        after = (key, a.own, a.others) if a.own or a.others else None
+        if before == after:
+            continue
+        if after is None:
+            assert before is not None
+            changed.add(before[0])
+            del t.suspicions[a.listing_id]
+        else:
+            changed.add(key)
+            t.suspicions[a.listing_id] = after
+    await standing_date(t, sorted(changed), now)
+    return sorted(changed)

@@ -133,4 +133,4 @@ async def journal_write(t: Tables, lines: Sequence[Any], now: datetime) -> None:
 
 
 async def suspense_keep(t: Tables, doubts: Sequence[Any], now: datetime) -> None:
-    t.doubts += doubts
+    t.doubts += [(doubt.listing_id, doubt) for doubt in doubts]
