@@ -39,10 +39,19 @@ def columns(row: type) -> list[str]:
 
 async def keyed(town: Town, table: str, keys: str, row: type) -> dict[Any, Any]:
     """The rows of a table by key, as the dictionaries have them."""
-    names = columns(row)
+    there = {
+        one[0]
+        for one in await town.rows(
+            "select column_name::text from information_schema.columns where table_name = $1", table
+        )
+    }
+    names = [name for name in columns(row) if name in there]
     width = len(keys.split(","))
     found = await town.rows(f"select {keys}, {', '.join(names)} from {table}")
-    return {(one[0] if width == 1 else one[:width]): row(*one[width:]) for one in found}
+    return {
+        (one[0] if width == 1 else one[:width]): row(**dict(zip(names, one[width:], strict=True)))
+        for one in found
+    }
 
 
 async def loaded(town: Town) -> Tables:

@@ -31,12 +31,19 @@ TWINS: tuple[tuple[ModuleType, ModuleType], ...] = (
     (journal, rest_twin),
     (suspense, rest_twin),
 )
-TWINS += tuple(
-    (importlib.import_module(f"syncd.db.{name}"), ledger_twin)
-    for name in ("standing", "suspicion")
-    if importlib.util.find_spec(f"syncd.db.{name}")
-)
 """Each module of `syncd.db` that walkers use, beside the module that holds its twins."""
+
+
+for _name in ("standing", "suspicion"):
+    if importlib.util.find_spec(f"syncd.db.{_name}"):
+        TWINS += ((importlib.import_module(f"syncd.db.{_name}"), ledger_twin),)
+if importlib.util.find_spec("syncd.db.stretches"):
+    _twin = importlib.import_module("tests.rules.simulator.twins.stretches")
+    TWINS += (
+        (importlib.import_module("syncd.db.stretches"), _twin),
+        (suspense, _twin),
+        (attempts, _twin),
+    )
 
 
 def twins() -> Iterator[tuple[ModuleType, str, Callable[..., Any]]]:
@@ -46,7 +53,9 @@ def twins() -> Iterator[tuple[ModuleType, str, Callable[..., Any]]]:
         for name, function in list(vars(module).items()):
             if not inspect.iscoroutinefunction(function) or function.__module__ != module.__name__:
                 continue
-            twin = getattr(place, f"{prefix}_{name}", None) or getattr(place, name, None)
+            twin = getattr(place, f"{prefix}_{name}", None)
+            if twin is None and place.__name__.rsplit(".", 1)[1] in (prefix, "rest"):
+                twin = getattr(place, name, None)
             if twin is not None and twin.__module__ == place.__name__:
                 yield module, name, twin
 
@@ -71,6 +80,7 @@ async def _page(t: Tables, booking: Any, page: Any) -> list[tuple[ListingSeen, L
             same=True,
             sku=x.sku,
             own_sku=x.sku,
+            followed=s.followed,
         )
         pairs.append((row, now))
     return pairs

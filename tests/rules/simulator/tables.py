@@ -43,6 +43,8 @@ class ShelfRow:
     stale_times: int = 0
     lag_asks: int = 0
     surprised_at: datetime | None = None
+    followed: bool = False
+    held: bool = False
 
 
 @dataclass(slots=True)
@@ -156,6 +158,12 @@ class Tables:
     """What is in suspense, by listing."""
     suspicions: dict[int, tuple[LevelKey, int, int]] = field(default_factory=dict)
     """Open amounts by listing: of which item and warehouse, own, others'."""
+    stretches: dict[tuple[int, datetime], Any] = field(default_factory=dict)
+    """What is kept of stretches, by listing and beginning."""
+    steps: list[tuple[int, Any]] = field(default_factory=list)
+    """Order steps by listing."""
+    questions: dict[tuple[int, datetime], Any] = field(default_factory=dict)
+    """What stretches ask."""
     seen: set[tuple[int, bytes]] = field(default_factory=set)
     inbox: dict[int, Any] = field(default_factory=dict)
     queue: dict[int, datetime] = field(default_factory=dict)

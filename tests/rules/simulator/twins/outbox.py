@@ -164,6 +164,12 @@ async def due(
     }
     put_off = [o for o in owed.values() if o.tries > 0]
     waiting = (*attempts.values(), *orders, *looks.values(), *put_off)
+    ripe = [
+        x.due_at
+        for x in t.stretches.values()
+        if x.channel_id == channel_id and x.due_at is not None
+    ]
+    next_at = [row.not_before for row in waiting] + ripe
     return made(
         Due,
         attempts=any(a.not_before <= now and k not in busy_attempts for k, a in attempts.items()),
@@ -174,5 +180,6 @@ async def due(
         ),
         writes=any(_due(t, one, now) and one not in busy_looks for one in owed),
         blocked=any(o.not_before <= now for one, o in owed.items() if one in busy_looks),
-        next_at=min((row.not_before for row in waiting if row.not_before > now), default=None),
+        edits=any(at <= now for at in ripe),
+        next_at=min((at for at in next_at if at > now), default=None),
     )

@@ -62,6 +62,8 @@ async def lock(
                 turn=s.turn,
                 attempt_open=s.attempt_id is not None,
                 lag_asks=s.lag_asks,
+                followed=s.followed,
+                held=s.held,
             )
         )
     return rows
