@@ -342,8 +342,10 @@ async def _look_where_unsure(
     """A step near a reading or write may be on either side of it: look, or where a look is dear write."""
     forced, looks = [], []
     for row in shelves:
+        if certain.get(row.listing_id, True):
+            continue  # as is every shelf of a channel that was removed
         rules = booking.rules.channels[row.channel_id]
-        if certain.get(row.listing_id, True) or (row.attempt_open and not rules.guarded):
+        if row.attempt_open and not rules.guarded:
             continue
         if rules.reads_one_by_one:
             forced.append(row.listing_id)

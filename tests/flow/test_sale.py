@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.flow.town import Town
@@ -92,3 +94,24 @@ async def test_where_readings_are_dear_an_edit_is_still_found_by_its_hint(town: 
     await town.settle()
     assert await town.level("MUG") == 50
     assert town.shelves("MUG") == {"uk": 50, "sw": 50, "woo": 50}
+
+
+@pytest.mark.parametrize("where", ["uk", "woo"])
+async def test_listings_of_a_channel_that_was_removed_hinder_no_sale(
+    town: Town, where: str
+) -> None:
+    town.clock.forward(60)
+    rules = town.core.rulebook
+    removed = town.channel("sw").id
+    kept = {number: one for number, one in rules.channels.items() if number != removed}
+    town.core.rulebook = replace(rules, channels=kept)
+    del town.core.channels[removed], town.lanes["sw"]
+    await town.stores[where].sell({"MUG": 2})
+    for name in ("uk", "woo"):
+        # near enough in time that a shelf is uncertain and has to be looked at
+        await town.stores[name].sell({"MUG": 1})
+    town.stores.pop("sw")
+    await town.settle()
+    assert await town.level("MUG") == 46
+    assert town.shelves("MUG") == {"uk": 46, "woo": 46}
+    assert await town.rows("select reason from inbox_parked") == []
