@@ -185,7 +185,8 @@ class Sweeper:
         if now.quantity is None or now.warehouse_id is None or now.skip:
             return False
         rules = self._core.rulebook.channels[self._channel.id]
-        wants = rules.target_of(Asked(now.listing_id, now.sku, now.warehouse_id), now)
+        none = self._core.rulebook.shows_none(now.warehouse_id, orphaned=now.orphaned)
+        wants = rules.target_of(Asked(now.listing_id, now.sku, now.warehouse_id, none), now)
         return wants != now.shown and not keeps(wants, rules.policy_of(now.sku))
 
     async def _find_vanished(self, seen: bytearray, listings: int) -> int:

@@ -123,6 +123,10 @@ def _unsupported(name: str, channel: ChannelSettings, caps: Capabilities) -> lis
             )
             if value != default
         ]
+    if channel.policy.exclude_tags and not caps.tags:
+        found.append(
+            f"{where}.policy.exclude_tags: {channel.platform} has no tags that syncd reads"
+        )
     rules: list[tuple[tuple[str, ...], str | None]] = [(("policy",), channel.policy.zero)]
     rules += [(("patterns", key), rule.zero) for key, rule in channel.patterns.items()]
     rules += [(("items", key), rule.zero) for key, rule in channel.items.items()]
@@ -171,6 +175,7 @@ def rules_of(
         truth=_truth(channel, caps),
         edits=channel.edits or next(iter(sorted(caps.edits)), Edits.OVERWRITE),
         enabled=channel.enabled,
+        configured=channel.enabled,
         deliver=channel.deliver,
         deliver_raises=channel.deliver_raises,
         deliver_lowers=channel.deliver_lowers,
@@ -188,6 +193,7 @@ def rules_of(
         },
         items={sku: _policy(channel.policy_for(sku)) for sku in channel.items},
         exclude=channel.policy.exclude,
+        exclude_tags=frozenset(tag.lower() for tag in channel.policy.exclude_tags),
         pattern_excludes={
             key: rule.exclude for key, rule in channel.patterns.items() if rule.exclude is not None
         },
@@ -224,6 +230,11 @@ def rulebook_of(
             for name, warehouse in settings.warehouses.items()
             if warehouse.source_channel is not None
         },
+        zeroed_when_gone=frozenset(
+            warehouse_ids[name]
+            for name, warehouse in settings.warehouses.items()
+            if warehouse.gone_at_source == "zero"
+        ),
     )
 
 

@@ -27,13 +27,13 @@ from syncd.config import Settings, load
 from syncd.console import Access, Api
 from syncd.corridor import Channel, Core
 from syncd.corridor.core import utc_now
-from syncd.db import catalog, status
+from syncd.db import catalog, status, switches
 from syncd.db.journal import Line
 from syncd.errors import ConfigError, DatabaseAway
 from syncd.intake import Intake
 from syncd.reconcile import SweepPlan
 from syncd.server import Address, Door, DoorChannel, GroupedStore, Ops
-from syncd.stock.rulebook import Rulebook
+from syncd.stock.rulebook import Rulebook, switched
 from syncd.telemetry import logs, notify
 from syncd.telemetry.health import Health
 from syncd.telemetry.looplag import LoopLag
@@ -146,6 +146,9 @@ class Daemon:
             "retention", lambda: housekeeping.retain_for_ever(self.core, self._settings.sync)
         )
         self._supervise("listen", lambda: housekeeping.listen_for_ever(self.core, db))
+        self._supervise(
+            "switches", lambda: housekeeping.follow_switches(self.core, self._reloading)
+        )
         self._supervise("heartbeat", self._heartbeat)
         self._supervise("lanes", lambda: self._storage.lead(self._start_lanes, self._stop_lanes))
         self.metrics.config_last_reload_successful.set(1)
@@ -196,7 +199,8 @@ class Daemon:
                 name: await catalog.enter_warehouse(conn, name)
                 for name in sorted(settings.warehouses)
             }
-        return rulebook_of(settings, channels, warehouses)
+            switches_now = await switches.switched(conn)
+        return switched(rulebook_of(settings, channels, warehouses), switches_now)
 
     def _admit(self, channel: Channel) -> None:
         self.core.channels[channel.id] = channel

@@ -11,10 +11,15 @@ from syncd.app.build import make_channel, rulebook_of
 from syncd.config import Settings
 from syncd.corridor import Channel, Core, owe_linked
 from syncd.corridor.core import utc_now
-from syncd.db import bookmark, catalog
+from syncd.db import bookmark, catalog, switches
+from syncd.db.journal import Line
 from syncd.db.pool import Database
 from syncd.errors import Declined
 from syncd.fanout.linking import HandLink, link_by_hand, link_by_rules, rename_item
+from syncd.fanout.switching import exclude as exclude_items
+from syncd.fanout.switching import include as include_items
+from syncd.fanout.switching import offer as offer_items
+from syncd.stock.rulebook import switched
 from syncd.telemetry.metrics import Metrics
 
 
@@ -23,11 +28,13 @@ async def desk(db: Database, settings: Settings) -> Core:
     async with db.transaction("desk_names") as conn:
         channels = await catalog.channel_ids(conn)
         warehouses = await catalog.warehouse_ids(conn)
+        switches_now = await switches.switched(conn)
     for place, name in enumerate(sorted(settings.channels), 1):
         channels.setdefault(name, -place)
     for place, name in enumerate(sorted(settings.warehouses), 1):
         warehouses.setdefault(name, -place)
-    return Core(db, Metrics(), rulebook_of(settings, channels, warehouses), clock=utc_now)
+    book = switched(rulebook_of(settings, channels, warehouses), switches_now)
+    return Core(db, Metrics(), book, clock=utc_now)
 
 
 def channel_at(core: Core, settings: Settings, name: str) -> Channel:
@@ -57,6 +64,46 @@ async def rename(core: Core, old: str, new: str, actor: str) -> int:
     async with core.booking("rename_item") as (conn, booking):
         await rename_item(conn, booking, old, new, actor)
     return await _owe(core, booking.linked)
+
+
+async def exclude(core: Core, skus: Sequence[str], channel: str | None, actor: str) -> None:
+    """Deliver these items no more on a channel (None: on none)."""
+    async with core.booking("exclude") as (conn, booking):
+        await exclude_items(conn, booking, skus, channel, actor)
+    await _owe(core, [])
+
+
+async def include(core: Core, skus: Sequence[str], channel: str | None, actor: str) -> int:
+    """Deliver these items again; gives how many listings were looked at for what they missed."""
+    async with core.booking("include") as (conn, booking):
+        listings = await include_items(conn, booking, skus, channel, actor)
+    return await _owe(core, listings)
+
+
+async def offer(core: Core, skus: Sequence[str], channels: Sequence[str] | None, actor: str) -> int:
+    """Offer these items on these channels alone (None: on every one)."""
+    async with core.booking("offer") as (conn, booking):
+        listings = await offer_items(conn, booking, skus, channels, actor)
+    return await _owe(core, listings)
+
+
+def known_channel(core: Core, name: str) -> None:
+    """Raises Declined unless the channel is configured and the daemon has seen it."""
+    rules = core.rulebook.named(name)
+    if rules is None or rules.id < 0:
+        known = ", ".join(sorted(x.name for x in core.rulebook.channels.values() if x.id > 0))
+        raise Declined([f"no channel is named {name}; there are {known or 'none yet'}"])
+
+
+async def switch_channel(core: Core, name: str, on: bool | None, actor: str) -> None:
+    """Switch a channel on or off, or back to what is configured (None). Raises Declined."""
+    known_channel(core, name)
+    async with core.booking("switch_channel") as (conn, booking):
+        found = await switches.switch_channel(conn, name, on, actor, booking.now)
+        word = {True: "on", False: "off", None: "as configured"}[on]
+        detail: dict[str, object] = {"actor": actor}
+        booking.journal.append(Line("switched", "", found, reason=word, detail=detail))
+    await _owe(core, [])
 
 
 async def _owe(core: Core, listing_ids: Collection[int]) -> int:

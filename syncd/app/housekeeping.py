@@ -7,7 +7,8 @@ from contextlib import suppress
 from datetime import timedelta
 
 from syncd.config import SyncSettings
-from syncd.corridor import Core
+from syncd.corridor import Core, take_switches
+from syncd.corridor.bells import rung
 from syncd.db import answers, bookmark, inbox, outbox, plans, status, suspense
 from syncd.db.journal import Line
 from syncd.db.outbox import OutboxNow
@@ -115,11 +116,29 @@ async def _expire_plans(core: Core) -> None:
             log.warning("plan.expired", plan=plan_id)
 
 
+async def follow_switches(core: Core, reloading: asyncio.Lock) -> None:
+    """Take up what people switch, when they knock or by and by; never in the middle of a reload."""
+    while True:
+        try:
+            async with reloading:
+                changed = await take_switches(core)
+            if changed:
+                log.info("channels.switched", changed=changed)
+        except DatabaseAway:
+            await asyncio.sleep(AWAY_S)
+        await rung(core.bells.switches, SAMPLE_S)
+
+
 async def listen_for_ever(core: Core, db: Database) -> None:
-    """Ring the wishes' bell when another process knocks; the poll behind it needs no knock."""
+    """Ring for wishes and switches when another process knocks; the polls behind need no knock."""
+
+    def knock() -> None:
+        core.bells.wishes.set()
+        core.bells.switches.set()
+
     while True:
         try:
             async with db.connection("listen") as conn:
-                await status.listen(conn, core.bells.wishes.set)
+                await status.listen(conn, knock)
         except DatabaseAway:
             await asyncio.sleep(AWAY_S)

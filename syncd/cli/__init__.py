@@ -6,12 +6,25 @@ A file holds the commands of one kind; importing it here enters them in the grou
 
 from __future__ import annotations
 
-from syncd.cli import asking, daemon, linking, looking, places, plans, records, sheets, undo
+from syncd.cli import (
+    asking,
+    daemon,
+    items,
+    linking,
+    looking,
+    places,
+    plans,
+    records,
+    sheets,
+    switches,
+    undo,
+)
 from syncd.cli.common import main
 
 __all__ = [
     "asking",
     "daemon",
+    "items",
     "linking",
     "looking",
     "main",
@@ -19,5 +32,6 @@ __all__ = [
     "plans",
     "records",
     "sheets",
+    "switches",
     "undo",
 ]

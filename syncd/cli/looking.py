@@ -35,6 +35,8 @@ STATUS_COLUMNS = (
     "events",
     "poison",
     "swept",
+    "gone at source",
+    "switched",
 )
 
 
@@ -76,6 +78,8 @@ def _print_status(rows: Sequence[Any]) -> None:
             str(row.events_waiting),
             str(row.events_parked),
             _ago(row.swept_at, now),
+            str(row.orphaned),
+            _switched(row),
         )
         for row in rows
     ]
@@ -83,6 +87,13 @@ def _print_status(rows: Sequence[Any]) -> None:
     for cells in table:
         padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
+
+
+def _switched(row: Any) -> str:
+    """Who switched it on or off, if anybody did."""
+    if row.switched is None:
+        return "-"
+    return f"{'on' if row.switched else 'off'} by {row.switched_by}"
 
 
 def _ago(at: datetime | None, now: datetime) -> str:

@@ -132,6 +132,8 @@ class WarehouseSettings(BaseModel):
 
     source: Filled | None = None
     """A channel, or "channel/location", that seeds the counts and brings in new items."""
+    gone_at_source: Literal["keep", "zero"] = "keep"
+    """What is shown of an item that its source lists no more: what was there, or 0 everywhere."""
 
     @property
     def source_channel(self) -> str | None:

@@ -41,6 +41,8 @@ class PolicySettings(BaseModel):
     zero: ZeroRule = "show_zero"
     exclude: tuple[Filled, ...] = ()
     """Sku patterns (`GIFT-*`) that are never delivered here; case counts."""
+    exclude_tags: tuple[Filled, ...] = ()
+    """Tags of the platform's products that are never delivered here; case does not count."""
 
 
 class ItemPolicySettings(BaseModel):

@@ -80,6 +80,8 @@ class Capabilities:
     """One bad row fails the whole write."""
     sells_down: bool = True
     """A sale on this platform lowers its own count by itself."""
+    tags: bool = False
+    """Its catalogue tells the tags of products; else `exclude_tags` is refused."""
     retires: bool = False
     """A listing can be taken out of sale and brought back; else `zero = "retire"` is refused."""
     late_apply_s: float = 30.0

@@ -70,6 +70,7 @@ def capabilities(options: MemoryOptions) -> Capabilities:
         orders_max=options.orders_max,
         topics=TOPICS,
         locations=bool(options.locations),
+        tags=True,
         batch_atomic=options.batch_atomic,
         sells_down=options.sells_down,
         late_apply_s=options.late_apply_s,

@@ -172,6 +172,7 @@ CAPABILITIES = Capabilities(
     read_max=250,
     topics=TOPICS,
     locations=True,
+    tags=True,
     places_on_request=True,
     key_lifetime_s=20 * 3600.0,
     workers=4,

@@ -137,6 +137,7 @@ def listings(
                 barcode=variant.barcode or "",
                 handle=product.handle if only else f"{product.handle}/{name}",
                 title=product.title if only else f"{product.title} - {name}",
+                tags=product.tags,
             )
         )
     return rows

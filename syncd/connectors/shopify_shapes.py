@@ -56,6 +56,7 @@ class ProductPart(Struct):
     id: str
     handle: str = ""
     title: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class VariantPart(Struct):

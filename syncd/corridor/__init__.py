@@ -7,6 +7,7 @@ from syncd.corridor.core import Channel, Core
 from syncd.corridor.fetch import book_fetched, fetch_orders
 from syncd.corridor.links import follow_links, mark_duplicates, owe_linked
 from syncd.corridor.speaking import speak
+from syncd.corridor.switches import take_switches
 
 __all__ = [
     "Bells",
@@ -18,4 +19,5 @@ __all__ = [
     "mark_duplicates",
     "owe_linked",
     "speak",
+    "take_switches",
 ]

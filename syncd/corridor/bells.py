@@ -12,6 +12,7 @@ class Bells:
     def __init__(self) -> None:
         self.intake = asyncio.Event()
         self.wishes = asyncio.Event()
+        self.switches = asyncio.Event()
         self.lanes: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.sweeps: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
 

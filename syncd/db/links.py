@@ -238,3 +238,13 @@ async def follow(
     news for any of them.
     """
     return not (await conn.execute(FOLLOW, listing_ids, items)).endswith(" 0")
+
+
+LISTINGS_OF = (
+    "select id from listing where item_id = any($1::bigint[]) and gone_at is null order by id"
+)
+
+
+async def listings_of(conn: Connection, items: Sequence[int]) -> list[int]:
+    """The present listings of these items."""
+    return [row[0] for row in await conn.fetch(LISTINGS_OF, items)]

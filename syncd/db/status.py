@@ -13,9 +13,12 @@ import asyncpg
 from syncd.db.pool import Connection
 
 SKIPPED_LISTINGS = """
-select case when gone_at is not null then 'gone' when skip <> '' then skip else 'unmanaged' end
-    as reason, count(*)
-from listing where skip <> '' or gone_at is not null or not managed group by 1
+select case when gone_at is not null then 'gone' when skip <> '' then skip
+        when not managed then 'unmanaged' when withheld not in ('', 'included') then withheld
+        else 'gone_at_source' end as reason, count(*)
+from listing
+where skip <> '' or gone_at is not null or not managed or orphaned or withheld not in ('', 'included')
+group by 1
 """
 
 
@@ -92,6 +95,11 @@ class ChannelStatus:
     events_parked: int
     orders_through: datetime | None
     swept_at: datetime | None
+    switched: bool | None
+    """On or off as a person said, whatever is configured; None: as configured."""
+    switched_by: str
+    orphaned: int
+    """Listings of items that their source lists no more: not raised."""
 
 
 CHANNEL_STATUS = """
@@ -107,7 +115,9 @@ select c.name, c.platform,
     (select count(*) from look k where k.channel_id = c.id) as looks,
     (select count(*) from inbox_queue q where q.channel_id = c.id) as events_waiting,
     (select count(*) from inbox_parked q where q.channel_id = c.id) as events_parked,
-    c.orders_through, c.swept_at
+    c.orders_through, c.swept_at, c.switched, c.switched_by,
+    (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null
+        and l.orphaned) as orphaned
 from channel c order by c.name
 """
 

@@ -12,6 +12,7 @@ from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.joining import CataloguePage
 from syncd.fanout.listings import enter_page
 from syncd.fanout.orders import book_steps, levels_of, listings_of, take_orders
+from syncd.fanout.switching import follow_source
 from syncd.stock.model import (
     ChannelGone,
     ItemGone,
@@ -79,6 +80,8 @@ async def _news_of_items(conn: Connection, booking: Booking, heard: Sequence[Hea
             gone = await marks.mark_gone(
                 conn, one.channel_id, one.fact.remotes, one.fact.group, booking.now
             )
+            ids = [listing_id for listing_id, _ in gone]
+            await follow_source(conn, booking, one.channel_id, ids)
             for listing_id, sku in gone:
                 booking.relisted.setdefault(one.channel_id, set()).add(sku)
                 booking.journal.append(Line("gone", sku, one.channel_id, listing_id))

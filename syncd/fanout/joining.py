@@ -73,11 +73,12 @@ async def join_items(
     if page.asked_at is None or not judged:
         return set()
     open_to = await catalog.seeded_warehouses(conn)
-    counts: dict[int | str, list[Counted]] = {}
+    counts: dict[tuple[int | str, int], list[Counted]] = {}
     for row, now, link in judged:
         found = _countable(booking, page, row, now, link, open_to)
         if found is not None:
-            counts.setdefault(found.item_id or found.new.sku, []).append(found)
+            key = found.item_id or found.new.sku, found.warehouse_id
+            counts.setdefault(key, []).append(found)
     single = [found[0] for found in counts.values() if len(found) == 1]
     if not single:
         return set()

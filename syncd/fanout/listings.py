@@ -11,6 +11,7 @@ from syncd.db.pool import Connection
 from syncd.fanout.booking import Booking
 from syncd.fanout.joining import CataloguePage, join_items, show_first_counts
 from syncd.fanout.matching import as_judged, follow_names, judge_rows, stands
+from syncd.fanout.switching import follow_source
 from syncd.stock.facts import ID_LIMIT, clean, unusable
 from syncd.stock.match import Link, Rule
 from syncd.stock.model import ListingSeen
@@ -78,6 +79,7 @@ async def _enter(
     ]
     if await links.follow(conn, listing_ids=ids):
         now = await catalog.look_up(conn, rules.id, wanted)
+    await follow_source(conn, booking, rules.id, ids)
     _tell_doubts(booking, rules, rows, before, now)
     if page.asked_at is None:
         booking.relisted.setdefault(rules.id, set()).update(w.sku for w in changed if w.sku)
@@ -161,4 +163,5 @@ def _new_listing(rules: ChannelRules, row: ListingSeen) -> NewListing:
         "" if warehouse_id is not None else "unmapped",
         clean(row.barcode[:ID_LIMIT]),
         clean(row.handle[:ID_LIMIT]),
+        rules.tagged_out(row.tags),
     )

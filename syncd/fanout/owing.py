@@ -45,9 +45,10 @@ async def owe_deliveries(
         if rules is None or reason:
             booking.skip(_skipped(row, reason or "channel_removed"))
             continue
-        wants = rules.target_of(Asked(row.listing_id, row.sku, key[1]), levels[key])
+        none = booking.rules.shows_none(key[1], orphaned=row.orphaned)
+        wants = rules.target_of(Asked(row.listing_id, row.sku, key[1], none), levels[key])
         unknown = row.shown is None and rules.truth is Truth.LEVELS and not row.attempt_open
-        reason = rules.withholds(row.sku, wants, row.shown)
+        reason = rules.withholds(row.sku, wants, row.shown, orphaned=row.orphaned)
         if reason and not (reason == Zero.KEEP_LAST and unknown):
             if reason != Zero.KEEP_LAST or row.shown != wants:
                 booking.skip(_skipped(row, reason))
@@ -79,9 +80,7 @@ def skip_reason(row: Shelf, rules: ChannelRules | None) -> str:
         return row.skip
     if not row.managed:
         return "unmanaged"
-    if rules.excludes(row.sku):
-        return "excluded"
-    return ""
+    return rules.leaves_out(row.sku, row.withheld)
 
 
 def _skipped(row: Shelf, reason: str) -> Line:

@@ -111,7 +111,7 @@ def _sort_out(
         if want.quantity is None or not want.served:
             done.dropped.append(candidate.listing_id)
             continue
-        wants = rules.target_of(_asked(candidate), want)
+        wants = rules.target_of(_asked(booking, candidate), want)
         if not _served(booking, rules, candidate, wants):
             done.dropped.append(candidate.listing_id)
             continue
@@ -142,14 +142,17 @@ def _waits_for_orders(
     )
 
 
-def _asked(candidate: Candidate) -> Asked:
-    return Asked(candidate.listing_id, candidate.sku, candidate.warehouse_id)
+def _asked(booking: Booking, candidate: Candidate) -> Asked:
+    warehouse_id = candidate.warehouse_id
+    none = booking.rules.shows_none(warehouse_id, orphaned=candidate.orphaned)
+    return Asked(candidate.listing_id, candidate.sku, warehouse_id, none)
 
 
 def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, wants: int) -> bool:
     """False where the operator's switches or rules take the listing out, which is journalled."""
-    excluded = rules.excludes(candidate.sku)
-    reason = "excluded" if excluded else rules.withholds(candidate.sku, wants, candidate.shown)
+    reason = rules.leaves_out(candidate.sku, candidate.withheld) or rules.withholds(
+        candidate.sku, wants, candidate.shown, orphaned=candidate.orphaned
+    )
     if not reason:
         return True
     booking.skip(
@@ -192,7 +195,7 @@ async def _open(
 ) -> list[OpenRow]:
     op = WriteOp.DELTA if chosen[0].way.delta else WriteOp.SET
     attempt = Attempt(key, rules.id, op, booking.now, booking.now + FIRST_TRY)
-    rows = [_row(rules, pick) for pick in chosen]
+    rows = [_row(booking, rules, pick) for pick in chosen]
     if not await attempts.open_attempt(conn, attempt, lease_gen, rows):
         return []
     return [
@@ -218,9 +221,9 @@ async def _open(
     ]
 
 
-def _row(rules: ChannelRules, pick: _Pick) -> AttemptRow:
+def _row(booking: Booking, rules: ChannelRules, pick: _Pick) -> AttemptRow:
     assert pick.want.quantity is not None
-    inputs = rules.kept(_asked(pick.candidate), pick.want)
+    inputs = rules.kept(_asked(booking, pick.candidate), pick.want)
     return AttemptRow(
         pick.candidate.listing_id,
         pick.candidate.shown,

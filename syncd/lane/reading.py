@@ -16,6 +16,7 @@ from syncd.db.pool import Connection
 from syncd.db.shelf import Look
 from syncd.errors import Refused, RetryLater
 from syncd.fanout import Booking, Found, book_readings, lock_readings
+from syncd.fanout.switching import follow_source
 from syncd.stock.model import Reading as StockReading
 from syncd.stock.model import Truth
 from syncd.telemetry.logs import get_logger
@@ -158,6 +159,7 @@ class Reading:
             gone = [look.listing_id for look in missing]
             new = await marks.mark_listings_gone(conn, gone, booking.now)
             missing = [look for look in missing if look.listing_id in new]
+            await follow_source(conn, booking, self._channel.id, sorted(new))
         if unmanaged:
             await marks.set_unmanaged(conn, [look.listing_id for look in unmanaged])
         for group, outcome in (

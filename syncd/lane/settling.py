@@ -13,6 +13,7 @@ from syncd.db.journal import Line
 from syncd.db.pool import Connection, LostRace
 from syncd.db.suspense import Doubt
 from syncd.fanout import Booking, hold_items, owe_again, owe_items
+from syncd.fanout.switching import follow_source
 from syncd.lane.lines import line_of, made_of
 from syncd.stock import settle
 from syncd.stock.facts import clean
@@ -279,6 +280,7 @@ class Settling:
         gone = [r for r, x in zip(rows, readings, strict=True) if x.missing]
         if gone:
             new = await marks.mark_listings_gone(conn, [r.listing_id for r in gone], booking.now)
+            await follow_source(conn, booking, self._channel.id, sorted(new))
             booking.journal += [
                 Line("gone", r.sku, self._channel.id, r.listing_id)
                 for r in gone

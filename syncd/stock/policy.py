@@ -89,6 +89,8 @@ class Inputs:
     """That channel."""
     own_edits: int = 0
     """Changes made on this very listing that are not settled yet; they are added after every limit, and 0 stays one."""
+    gone: bool = False
+    """Its source lists it no more, and its warehouse shows none of such."""
 
     @property
     def left(self) -> int:
@@ -188,6 +190,10 @@ def _own_edits(value: int, given: Inputs, _: Policy) -> Applied:
     return max(0, value + given.own_edits), "changed on this listing, not settled yet"
 
 
+def _gone(_value: int, given: Inputs, _: Policy) -> Applied:
+    return (0, "its source lists it no more") if given.gone else None
+
+
 RULES: tuple[tuple[str, Callable[[int, Inputs, Policy], Applied]], ...] = (
     ("holds", _holds),
     ("suspense", _suspense),
@@ -200,6 +206,7 @@ RULES: tuple[tuple[str, Callable[[int, Inputs, Policy], Applied]], ...] = (
     ("cap", _cap),
     ("floor", _floor),
     ("own_edits", _own_edits),
+    ("gone", _gone),
 )
 """Every rule in the order it is applied."""
 

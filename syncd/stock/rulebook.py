@@ -32,6 +32,8 @@ class Asked(NamedTuple):
     listing_id: int
     sku: str
     warehouse_id: int
+    gone: bool = False
+    """Its item is gone at the source of a warehouse that shows none of such."""
 
 
 def truth_of(platform: Truth, edits: Edits | None) -> Truth:
@@ -54,6 +56,8 @@ class ChannelRules:
     truth: Truth
     edits: Edits
     enabled: bool = True
+    configured: bool = True
+    """Whether it is enabled as far as the configuration says; `enabled`: what people switched counts."""
     deliver: bool = True
     deliver_raises: bool = True
     deliver_lowers: bool = True
@@ -75,6 +79,8 @@ class ChannelRules:
     exclude: tuple[str, ...] = ()
     pattern_excludes: Mapping[str, bool] = field(default_factory=dict)
     """What patterns of `patterns` say of their exclusion; it beats `exclude`."""
+    exclude_tags: frozenset[str] = frozenset()
+    """Tags, in lower case, whose bearers are never delivered here."""
     item_excludes: Mapping[str, bool] = field(default_factory=dict)
     """What single items say of their exclusion; it beats all patterns."""
     claimants: Mapping[int, tuple[ChannelRules, ...]] = field(default_factory=dict)
@@ -116,7 +122,7 @@ class ChannelRules:
     def target_of(self, asked: Asked, standing: Standing) -> int:
         """What this listing should show; the number that `derive` explains."""
         policy = self.policy_of(asked.sku)
-        if self.claimants or not is_plain(standing):
+        if self.claimants or asked.gone or not is_plain(standing):
             return target_of(self.inputs_of(asked, standing), policy)
         assert standing.quantity is not None
         return target(standing.quantity, policy)
@@ -128,13 +134,13 @@ class ChannelRules:
     def kept(self, asked: Asked, standing: Standing) -> dict[str, Any] | None:
         """What the target of this listing is made from, to be stored; None: of the level alone."""
         policy = self.policy_of(asked.sku)
-        if policy == UNRULED and not self.claimants and is_plain(standing):
+        if policy == UNRULED and not (self.claimants or asked.gone) and is_plain(standing):
             return None
         return kept(self.inputs_of(asked, standing), policy)
 
     def inputs_of(self, asked: Asked, standing: Standing) -> Inputs:
         """All that the target of a listing is made from besides its policy: what was read, and claims."""
-        given = inputs(standing, asked.listing_id)
+        given = replace(inputs(standing, asked.listing_id), gone=asked.gone)
         for claimant in self.claimants.get(asked.warehouse_id, ()):
             below = claimant.policy_of(asked.sku).last_units
             if not below or claimant.excludes(asked.sku):
@@ -152,10 +158,25 @@ class ChannelRules:
             own = self.pattern_excludes.get(pattern) if pattern is not None else None
         return own if own is not None else _first(sku, self.exclude) is not None
 
-    def withholds(self, sku: str, wants: int, shown: int | None) -> str:
-        """Why this target is not written to a listing that is served; empty: it is."""
+    def tagged_out(self, tags: Iterable[str]) -> bool:
+        """True where one of these tags keeps a listing from being delivered to."""
+        return bool(self.exclude_tags) and any(tag.lower() in self.exclude_tags for tag in tags)
+
+    def leaves_out(self, sku: str, withheld: str) -> str:
+        """Why a listing is not offered here; empty: it is. What people switched beats what is configured."""
+        if withheld:
+            return "" if withheld == INCLUDED else withheld
+        return "excluded" if self.excludes(sku) else ""
+
+    def withholds(self, sku: str, wants: int, shown: int | None, *, orphaned: bool = False) -> str:
+        """Why this target is not written to a listing that is served; empty: it is.
+
+        `orphaned`: its item is gone at the source, so it is not raised.
+        """
         if not self.allows(wants, shown):
             return "channel_off"
+        if orphaned and wants > (shown if shown is not None else 0):
+            return "gone_at_source"
         return Zero.KEEP_LAST if keeps(wants, self.policy_of(sku)) else ""
 
     def allows(self, target: int, shown: int | None) -> bool:
@@ -165,6 +186,10 @@ class ChannelRules:
         if shown is None or target == shown:
             return True
         return self.deliver_raises if target > shown else self.deliver_lowers
+
+
+INCLUDED = "included"
+"""A person said that it is offered here, whatever else says otherwise."""
 
 
 def _first(sku: str, patterns: Iterable[str]) -> str | None:
@@ -203,6 +228,12 @@ class Rulebook:
     channels: Mapping[int, ChannelRules]
     sources: Mapping[int, tuple[int, str | None]] = field(default_factory=dict)
     """Warehouse id → (channel id, location or None for its only one)."""
+    zeroed_when_gone: frozenset[int] = frozenset()
+    """Warehouses whose items show 0 everywhere once their source lists them no more."""
+
+    def shows_none(self, warehouse_id: int, *, orphaned: bool) -> bool:
+        """True where a listing shows 0 since its item is gone at the source (`orphaned`)."""
+        return orphaned and warehouse_id in self.zeroed_when_gone
 
     def named(self, name: str) -> ChannelRules | None:
         return next((rules for rules in self.channels.values() if rules.name == name), None)
@@ -213,3 +244,12 @@ class Rulebook:
             return False
         source_channel, source_location = self.sources[warehouse_id]
         return source_channel == channel_id and source_location in (None, location)
+
+
+def switched(book: Rulebook, switches: Mapping[str, bool]) -> Rulebook:
+    """The rules with channels on or off as people switched them by name, else as configured."""
+    rules = [
+        replace(one, enabled=switches.get(one.name, one.configured))
+        for one in book.channels.values()
+    ]
+    return replace(book, channels=with_claimants(rules))

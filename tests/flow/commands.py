@@ -74,3 +74,7 @@ class Operator:
 
     async def json(self, *words: str) -> Any:
         return json.loads(await self.done(*words, "--json"))
+
+    async def json_any(self, *words: str) -> Any:
+        """What a command says, whatever its exit status."""
+        return json.loads((await self.ask(*words, "--json")).stdout)

@@ -117,6 +117,7 @@ def variant_node(item: Item) -> Node:
         "title": item.title,
         "handle": re.sub(r"[^a-z0-9]+", "-", item.title.lower()).strip("-"),
         "status": "ACTIVE",
+        "tags": [],
     }
     return {
         "__typename": "ProductVariant",
