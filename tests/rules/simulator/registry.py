@@ -10,7 +10,19 @@ from typing import Any
 
 import syncd.fanout.facts
 import syncd.reconcile
-from syncd.db import attempts, bookmark, catalog, inbox, journal, ledger, outbox, shelf, suspense
+from syncd.db import (
+    attempts,
+    bookmark,
+    catalog,
+    inbox,
+    journal,
+    ledger,
+    outbox,
+    shelf,
+    standing,
+    suspense,
+    suspicion,
+)
 from syncd.db.catalog import ListingNow
 from syncd.stock.model import ListingSeen
 from tests.rules.simulator.tables import Tables, made
@@ -26,6 +38,8 @@ TWINS: tuple[tuple[ModuleType, ModuleType], ...] = (
     (attempts, attempts_twin),
     (ledger, ledger_twin),
     (catalog, ledger_twin),
+    (standing, ledger_twin),
+    (suspicion, ledger_twin),
     (bookmark, rest_twin),
     (inbox, rest_twin),
     (journal, rest_twin),
@@ -34,9 +48,6 @@ TWINS: tuple[tuple[ModuleType, ModuleType], ...] = (
 """Each module of `syncd.db` that walkers use, beside the module that holds its twins."""
 
 
-for _name in ("standing", "suspicion"):
-    if importlib.util.find_spec(f"syncd.db.{_name}"):
-        TWINS += ((importlib.import_module(f"syncd.db.{_name}"), ledger_twin),)
 if importlib.util.find_spec("syncd.db.stretches"):
     _twin = importlib.import_module("tests.rules.simulator.twins.stretches")
     TWINS += (

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from syncd.stock import rulebook
-from syncd.stock.rulebook import ChannelRules
+from syncd.stock.rulebook import Asked, ChannelRules
+from syncd.stock.standing import Standing
 
 
-def target(rules: ChannelRules, listing_id: int, sku: str, warehouse_id: int, level: Any) -> int:
-    """`level`: what `db.ledger.levels` gives of the item there."""
-    asked = getattr(rulebook, "Asked", None)
-    find: Any = rules.target_of
-    if asked is None:
-        found: int = find(sku, warehouse_id, getattr(level, "quantity", level))
-    else:
-        found = find(asked(listing_id, sku, warehouse_id), level)
-    return found
+def target(
+    rules: ChannelRules, listing_id: int, sku: str, warehouse_id: int, standing: Standing
+) -> int:
+    """What a listing should show of how its item stands."""
+    return rules.target_of(Asked(listing_id, sku, warehouse_id), standing)

@@ -115,7 +115,7 @@ def suspects(t: Tables, key: tuple[int | None, int | None]) -> list[list[int]] |
     found = [[one, own, others] for one, (of, own, others) in t.suspicions.items() if of == key]
     for one, doubt in t.doubts:
         x = t.listings[one]
-        if (x.item_id, x.warehouse_id) == key and getattr(doubt, "counted", True):
+        if (x.item_id, x.warehouse_id) == key and doubt.counted:
             found.append([one, doubt.proposal, min(0, *doubt.candidates)])
     return found or None
 
