@@ -85,7 +85,7 @@ class ChannelStatus:
     platform: str
     listings: int
     in_doubt: int
-    """Listings whose sku is listed twice, or became another item's: not written until mended."""
+    """Listings of which nobody can tell the item: not written until mended."""
     owed: int
     oldest_owed: datetime | None
     parked: int
@@ -106,7 +106,7 @@ CHANNEL_STATUS = """
 select c.name, c.platform,
     (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null) as listings,
     (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null
-        and l.skip in ('duplicate', 'relinked')) as in_doubt,
+        and l.skip in ('duplicate', 'relinked', 'ambiguous')) as in_doubt,
     (select count(*) from outbox o where o.channel_id = c.id and o.parked_at is null) as owed,
     (select min(owed_at) from outbox o where o.channel_id = c.id and o.parked_at is null)
         as oldest_owed,
