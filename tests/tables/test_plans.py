@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from syncd.db import bookmark, catalog, inbox, ledger, outbox, shelf, standing, suspicion
+from syncd.db import (
+    bookmark,
+    catalog,
+    inbox,
+    ledger,
+    links,
+    outbox,
+    shelf,
+    standing,
+    stocklist,
+    suspicion,
+)
 from syncd.db.pool import Database
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -144,6 +155,18 @@ CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     ),
     "catalog.resolve": lambda c: catalog.resolve(c, [line(n) for n in SOME]),
     "catalog.look_up": lambda c: catalog.look_up(c, 1, [listing(n) for n in SOME]),
+    "links.bearers": lambda c: links.bearers(
+        c, *([f"{word}-{n}" for n in SOME] for word in ("SKU", "B", "H"))
+    ),
+    "links.waiting": lambda c: links.waiting(
+        c, [links.NewItem(f"SKU-{n}", f"B-{n}", f"H-{n}") for n in SOME]
+    ),
+    "links.link_by_sku": lambda c: links.link_by_sku(c, [f"SKU-{n}" for n in SOME]),
+    "links.occupied": lambda c: links.occupied(c, 1, list(SOME)),
+    "links.follow": lambda c: links.follow(c, listing_ids=list(SOME)),
+    "links.listed": lambda c: links.listed(c, 1, "r7", None),
+    "stocklist.item_page": lambda c: stocklist.item_page(c, "SKU-1", None, 500),
+    "stocklist.of_items": lambda c: stocklist.of_items(c, list(SOME), None),
     "ledger.enter_orders": lambda c: ledger.enter_orders(c, [order(n) for n in SOME]),
     "ledger.lines": lambda c: ledger.lines(c, [(1, f"o{n}") for n in SOME]),
     "ledger.levels": lambda c: ledger.levels(c, [(n, 1) for n in SOME]),
