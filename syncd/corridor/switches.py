@@ -14,6 +14,8 @@ async def take_switches(core: Core) -> list[str]:
     """
     async with core.db.statement("switched") as conn:
         book = switched(core.rulebook, await switches.switched(conn))
+    if book == core.rulebook:
+        return []
     changed: list[str] = []
     core.rulebook = book
     for rules in book.channels.values():

@@ -249,7 +249,7 @@ class Rulebook:
 def switched(book: Rulebook, switches: Mapping[str, bool]) -> Rulebook:
     """The rules with channels on or off as people switched them by name, else as configured."""
     rules = [
-        replace(one, enabled=switches.get(one.name, one.configured))
+        replace(one, enabled=switches.get(one.name, one.configured), claimants={})
         for one in book.channels.values()
     ]
     return replace(book, channels=with_claimants(rules))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.stock.match import BY_HAND, CUT, Bearers, Link, Rule, judge, made_up
+from syncd.stock.model import Edits, Truth
+from syncd.stock.policy import Policy
+from syncd.stock.rulebook import ChannelRules, Rulebook, switched, with_claimants
 
 SKU, BARCODE, HANDLE = Rule.SKU, Rule.BARCODE, Rule.HANDLE
 NAMES = {SKU: "MUG", BARCODE: "501", HANDLE: "mug/red"}
@@ -96,3 +101,25 @@ def test_a_made_up_sku_comes_of_the_handle_or_the_platforms_id() -> None:
     assert made_up("mug/red", "uk", "17") == "~mug/red"
     assert made_up("", "uk", "17") == "~uk-17"
     assert len(made_up("x" * 400, "uk", "17")) == 255
+
+
+CLAIMS = Policy(last_units=3)
+
+
+def test_switches_are_followed_and_undone_without_a_trace() -> None:
+    rules = [
+        ChannelRules(n, name, "memory", Truth.ORDERS, Edits.OVERWRITE, locations={"*": 1}, policy=p)
+        for n, (name, p) in enumerate((("uk", CLAIMS), ("eu", Policy()), ("us", Policy())), 1)
+    ]
+    book = Rulebook(with_claimants(rules))
+    off = switched(book, {"uk": False})
+    assert [one.enabled for one in off.channels.values()] == [False, True, True]
+    # who delivers nothing claims no last units
+    assert off.channels[2].claimants == {}
+    assert switched(off, {}) == book
+    assert switched(switched(book, {}), {}) == book
+    beaten = replace(
+        book, channels={n: replace(x, configured=False) for n, x in book.channels.items()}
+    )
+    assert switched(beaten, {"eu": True}).channels[2].enabled
+    assert not switched(beaten, {}).channels[2].enabled
