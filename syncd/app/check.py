@@ -89,10 +89,15 @@ async def _ask_channel(settings: Settings, channel: Channel, what: str) -> list[
     found = [Finding("ok", what, f"credentials accepted: {who.account}")]
     found += [Finding("problem", what, f"scope missing: {scope}") for scope in who.missing_scopes]
     found += [Finding("warning", what, note) for note in who.notes]
-    for location in await connector.locations():
+    places = await connector.locations()
+    if connector.capabilities.locations:
+        lost = set(channel.rules.locations) - {"*"} - {location.id for location in places}
+        says = "is mapped, and the platform has no such location"
+        found += [Finding("warning", what, f"location {one} {says}") for one in sorted(lost)]
+    for location in places:
         if channel.rules.warehouse_of(location.id) is None:
-            says = f"location {location.id} ({location.name}) is not mapped: it is skipped"
-            found.append(Finding("warning", what, says))
+            skipped = f"location {location.id} ({location.name}) is not mapped: it is skipped"
+            found.append(Finding("warning", what, skipped))
     if settings.http.public_url is not None and connector.capabilities.topics:
         address = f"{settings.http.public_url}/webhooks/{channel.name}"
         there = {s.topic for s in await connector.subscriptions() if s.healthy}
