@@ -26,7 +26,14 @@ from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
 from syncd.stock.plans import Radius
 from syncd.stock.policy import Policy, Zero
-from syncd.stock.rulebook import ChannelRules, Rulebook, truth_of, with_claimants
+from syncd.stock.rulebook import (
+    INTERNAL,
+    ChannelRules,
+    Rulebook,
+    internal,
+    truth_of,
+    with_claimants,
+)
 from syncd.telemetry.metrics import Metrics
 
 
@@ -216,12 +223,15 @@ def _policy(settings: PolicySettings) -> Policy:
 def rulebook_of(
     settings: Settings, channel_ids: Mapping[str, int], warehouse_ids: Mapping[str, int]
 ) -> Rulebook:
-    """All rules of a configuration."""
+    """All rules of a configuration, and of the channel of what is posted for none."""
+    channels = with_claimants(
+        rules_of(channel_ids[name], name, channel, warehouse_ids)
+        for name, channel in settings.channels.items()
+    )
+    if INTERNAL in channel_ids:
+        channels[channel_ids[INTERNAL]] = internal(channel_ids[INTERNAL], warehouse_ids)
     return Rulebook(
-        channels=with_claimants(
-            rules_of(channel_ids[name], name, channel, warehouse_ids)
-            for name, channel in settings.channels.items()
-        ),
+        channels=channels,
         sources={
             warehouse_ids[name]: (
                 channel_ids[warehouse.source_channel],
@@ -235,6 +245,9 @@ def rulebook_of(
             for name, warehouse in settings.warehouses.items()
             if warehouse.gone_at_source == "zero"
         ),
+        warehouses=dict(warehouse_ids),
+        order_patience=settings.sync.order_patience,
+        picked_within=settings.sync.picked_within,
     )
 
 

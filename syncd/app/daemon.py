@@ -24,7 +24,7 @@ from syncd.app.running import Running
 from syncd.app.storage import Storage
 from syncd.bulk import Bulk
 from syncd.config import Settings, load
-from syncd.console import Access, Api
+from syncd.console import Access, Api, Upkeep
 from syncd.corridor import Channel, Core
 from syncd.corridor.core import utc_now
 from syncd.db import catalog, status, switches
@@ -33,7 +33,7 @@ from syncd.errors import ConfigError, DatabaseAway
 from syncd.intake import Intake
 from syncd.reconcile import SweepPlan
 from syncd.server import Address, Door, DoorChannel, GroupedStore, Ops
-from syncd.stock.rulebook import Rulebook, switched
+from syncd.stock.rulebook import INTERNAL, Rulebook, switched
 from syncd.telemetry import logs, notify
 from syncd.telemetry.health import Health
 from syncd.telemetry.looplag import LoopLag
@@ -124,6 +124,8 @@ class Daemon:
         await housekeeping.retain(self.core, self._settings.sync)
         self.core.rulebook = await self._rulebook(self._settings)
         for rules in self.core.rulebook.channels.values():
+            if rules.name == INTERNAL:
+                continue  # nobody is called there
             channel = make_channel(
                 rules, self._settings.channels[rules.name], self.metrics, utc_now
             )
@@ -141,6 +143,7 @@ class Daemon:
         await self._listen()
         self._supervise("intake", Intake(self.core).run)
         self._supervise("bulk", Bulk(self.core).run)
+        self._supervise("upkeep", Upkeep(self.core).run)
         self._supervise("samples", lambda: housekeeping.sample_for_ever(self.core))
         self._supervise(
             "retention", lambda: housekeeping.retain_for_ever(self.core, self._settings.sync)
@@ -195,6 +198,7 @@ class Daemon:
                 name: await catalog.enter_channel(conn, name, channel.platform)
                 for name, channel in sorted(settings.channels.items())
             }
+            channels[INTERNAL] = await catalog.enter_channel(conn, INTERNAL, "api")
             warehouses = {
                 name: await catalog.enter_warehouse(conn, name)
                 for name in sorted(settings.warehouses)

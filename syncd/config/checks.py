@@ -15,6 +15,9 @@ from syncd.config.models import ChannelSettings, HttpSettings, OpsSettings, Sett
 from syncd.config.policy_checks import policy_contradictions, table
 from syncd.config.values import Address, address
 
+POSTING = "api"
+"""The platform of channels that post their movements: they may name warehouses."""
+
 ADMIN = "admin"
 """Who calls the API with `ops.token`."""
 
@@ -90,7 +93,7 @@ def cautions(settings: Settings) -> Iterator[str]:
     if settings.http.public_url is None and settings.channels:
         yield "http.public_url: is missing, so webhooks cannot be registered or checked"
     for name, channel in settings.channels.items():
-        if not channel.locations:
+        if not channel.locations and channel.platform != POSTING:
             yield f"channels.{name}.locations: maps nothing to a warehouse, so nothing is synced"
         yield from _policy_cautions(f"channels.{name}", channel)
     for name, warehouse in settings.warehouses.items():

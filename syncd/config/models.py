@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     PrivateAttr,
     SecretStr,
 )
@@ -48,12 +47,6 @@ def _public_url(value: str) -> str:
     if not usable:
         raise complaint('must be an address like "https://stock.example.com"')
     return value.rstrip("/")
-
-
-def _truth(value: Any) -> Any:
-    if value == "movements":
-        raise complaint("movements are not supported in this version")
-    return value
 
 
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -123,6 +116,10 @@ class SyncSettings(BaseModel):
     """A webhook repeated within this time is recognised by its delivery id."""
     retain_answers: LastingDuration = timedelta(days=7)
     """A call repeated with its `Idempotency-Key` within this time gets the stored answer."""
+    order_patience: LastingDuration = timedelta(days=1)
+    """A posted pick whose order was not heard of for so long is put to a person."""
+    picked_within: LastingDuration = timedelta(days=14)
+    """An older order counts as picked when somebody counts what lies there."""
     drain_timeout: Duration = timedelta(seconds=20)
     """How long a stopping daemon waits for calls under way."""
 
@@ -160,7 +157,7 @@ class ChannelSettings(BaseModel):
     commit_on: Literal["created", "paid"] = "created"
     restock: Literal["as_platform", "always", "never"] = "as_platform"
     match: Annotated[tuple[MatchRule, ...], AfterValidator(_distinct)] = ("sku",)
-    truth: Annotated[Truth | None, BeforeValidator(_truth)] = None
+    truth: Truth | None = None
     """None: decided by the platform and `edits`."""
     locations: dict[Filled, Name] = {}
     """The platform's location id, or "*" for those not named, to a warehouse."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from syncd.connectors import memory, shopify, shopwired, woocommerce
+from syncd.connectors import api, memory, shopify, shopwired, woocommerce
 from syncd.connectors.base import Platform
 
 PLATFORMS: dict[str, Platform] = {
+    "api": api.PLATFORM,
     "memory": memory.PLATFORM,
     "shopify": shopify.PLATFORM,
     "shopwired": shopwired.PLATFORM,

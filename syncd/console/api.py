@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +17,7 @@ from syncd.console.listed import ROUTES
 from syncd.console.openapi import document
 from syncd.console.problems import Problem, answer
 from syncd.console.routes import Asked, Done, Nothing, Route, Told
-from syncd.corridor import Core
+from syncd.corridor import Core, follow_links
 from syncd.db import answers
 from syncd.db.answers import Stored
 from syncd.db.pool import LostRace
@@ -136,6 +137,8 @@ class Api:
                 f"{PREFIX}{done.location}" if done.location else "",
             )
             await answers.keep(conn, by.name, key, made, booking.now)
+        with suppress(DatabaseAway):  # it is done; what is left out here is found by the next sweep
+            await follow_links(self._core, booking)
         return _response(made)
 
 

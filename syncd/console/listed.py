@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from syncd.console import catalogue, looking, wishes
+from syncd.console import catalogue, looking, movements, orders, wishes
 from syncd.console.routes import Route
 
 ROUTES: tuple[Route, ...] = (
     *catalogue.ROUTES,
     *looking.ROUTES,
     *wishes.ROUTES,
+    *movements.ROUTES,
+    *orders.ROUTES,
 )

@@ -168,7 +168,67 @@ async def list_parked(asked: Asked[ParkedAsked]) -> Parked:
     )
 
 
+class SuspenseAsked(Paged, kw_only=True):
+    """Amounts that wait for a person, the oldest first."""
+
+    channel: str | None = None
+    sku: str | None = None
+    reason: str | None = None
+
+
+class SuspenseShown(msgspec.Struct):
+    """An amount that could not be attributed: what it may be, what is proposed, and what was seen."""
+
+    id: str
+    channel: str | None
+    sku: str | None
+    warehouse: str | None
+    location: str | None
+    reason: str
+    candidates: list[int]
+    proposal: int
+    evidence: dict[str, Any]
+    created_at: datetime
+
+
+class Suspense(msgspec.Struct):
+    suspense: list[SuspenseShown]
+    next: str | None
+
+
+async def list_suspense(asked: Asked[SuspenseAsked]) -> Suspense:
+    query = asked.query
+    rows = await reads.in_suspense(
+        asked.conn,
+        key_of(query, int),
+        channel=query.channel,
+        sku=query.sku,
+        reason=query.reason,
+        limit=query.limit + 1,
+    )
+    page, after = cut(rows, query, lambda row: row.id)
+    return Suspense(
+        [
+            SuspenseShown(
+                str(row.id),
+                row.channel,
+                row.sku,
+                row.warehouse,
+                row.location,
+                row.reason,
+                list(row.candidates),
+                row.proposal,
+                json.loads(row.evidence),
+                row.created_at,
+            )
+            for row in page
+        ],
+        after,
+    )
+
+
 ROUTES = (
+    get("/suspense", "What waits for a person", list_suspense, Suspense, query=SuspenseAsked),
     get("/channels", "Channels with what waits for them", list_channels, Channels),
     get("/journal", "What was done, skipped and failed", read_journal, Journal, query=JournalAsked),
     get("/parked", "What waits for a retry", list_parked, Parked, query=ParkedAsked),

@@ -178,6 +178,8 @@ class LevelNow(Standing):
     item_id: int
     warehouse_id: int
     delta: int
+    inside: bool
+    """True where some of it occurred before a count: that count takes it back."""
 
 
 BOOK = f"""
@@ -187,18 +189,19 @@ with fresh as (
     select g.*, $11 from unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::int[],
                                 $7::bigint[], $8::text[], $9::text[], $10::timestamptz[]) as g
     on conflict (item_id, warehouse_id, cause) do nothing
-    returning item_id, warehouse_id, delta
+    returning item_id, warehouse_id, delta, occurred_at
 ), sums as (
-    select item_id, warehouse_id, sum(delta)::bigint as delta
+    select item_id, warehouse_id, sum(delta)::bigint as delta, min(occurred_at) as oldest
     from fresh group by item_id, warehouse_id order by item_id, warehouse_id
 ), moved as (
     insert into level as v (item_id, warehouse_id, quantity, changed_at, seeded_at)
     select item_id, warehouse_id, delta, $11, $12 from sums
     on conflict (item_id, warehouse_id) do update set
         quantity = v.quantity + excluded.quantity, changed_at = excluded.changed_at
-    returning item_id, warehouse_id, quantity
+    returning item_id, warehouse_id, quantity, counted_at
 )
-select {columns("m", "m")}, m.item_id, m.warehouse_id, s.delta
+select {columns("m", "m")}, m.item_id, m.warehouse_id, s.delta,
+    coalesce(s.oldest <= m.counted_at, false) as inside
 from moved m join sums s using (item_id, warehouse_id)
 """
 
@@ -211,6 +214,7 @@ async def book(
 ) -> list[LevelNow]:
     """Insert movements, each cause at most once, and move the levels by what was really inserted.
 
+    Only `fanout/moving.py` calls this: it sees to what is `inside` a count.
     `counted_at`: when the first count of a new level was asked for; older orders are inside it.
     """
     rows = await conn.fetch(
@@ -232,7 +236,7 @@ async def book(
 
 
 LEVELS = f"""
-select {columns("v", "v")}, v.item_id, v.warehouse_id, 0::bigint as delta
+select {columns("v", "v")}, v.item_id, v.warehouse_id, 0::bigint as delta, false as inside
 from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
 join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
 """

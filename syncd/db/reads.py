@@ -47,6 +47,14 @@ async def item(conn: Connection, sku: str) -> int | None:
     return found
 
 
+SKUS_OF = "select id, sku from item where id = any($1::bigint[])"
+
+
+async def skus_of(conn: Connection, item_ids: Sequence[int]) -> dict[int, str]:
+    """Skus by item."""
+    return {row[0]: row[1] for row in await conn.fetch(SKUS_OF, item_ids)}
+
+
 @dataclass(frozen=True, slots=True)
 class LevelRow:
     warehouse: str
@@ -246,3 +254,99 @@ async def wish(conn: Connection, wish_id: int) -> WishRow | None:
     """A wish and what became of it."""
     row = await conn.fetchrow(WISH, wish_id)
     return WishRow(*row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class SuspenseRow:
+    id: int
+    channel: str | None
+    sku: str | None
+    warehouse: str | None
+    location: str | None
+    reason: str
+    candidates: Sequence[int]
+    proposal: int
+    evidence: str
+    created_at: datetime
+
+
+SUSPENSE = """
+select s.id, c.name as channel, coalesce(i.sku, l.sku) as sku, w.name as warehouse, l.location, s.reason,
+    s.candidates, s.proposal, s.evidence::text as evidence, s.created_at
+from suspense s
+left join listing l on l.id = s.listing_id
+left join channel c on c.id = coalesce(l.channel_id, s.channel_id)
+left join item i on i.id = s.item_id
+left join warehouse w on w.id = s.warehouse_id
+where s.resolved_at is null and ($1::bigint is null or s.id > $1)
+  and ($2::text is null or c.name = $2) and ($3::text is null or coalesce(i.sku, l.sku) = $3)
+  and ($4::text is null or s.reason = $4)
+order by s.id limit $5
+"""
+
+
+async def in_suspense(
+    conn: Connection,
+    after: int | None,
+    *,
+    channel: str | None,
+    sku: str | None,
+    reason: str | None,
+    limit: int,
+) -> list[SuspenseRow]:
+    """Amounts that wait for a person, the oldest first."""
+    rows = await conn.fetch(SUSPENSE, after, channel, sku, reason, limit)
+    return [SuspenseRow(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class PostedRow:
+    channel_id: int
+    channel: str
+    item_id: int
+    sku: str
+    warehouse: str
+    post: str
+    delta: int | None
+    order_ref: str
+    standing: str
+    booked: int
+    actor: str
+    note: str
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+POSTED = """
+select p.channel_id, c.name as channel, p.item_id, i.sku, w.name as warehouse, p.post, p.delta,
+    p.order_ref, p.standing, coalesce(s.booked, p.booked) as booked, p.actor, p.note, p.occurred_at,
+    p.recorded_at
+from posting p
+join channel c on c.id = p.channel_id
+join item i on i.id = p.item_id
+join warehouse w on w.id = p.warehouse_id
+left join stock_count s on p.delta is null and s.item_id = p.item_id
+    and s.warehouse_id = p.warehouse_id and s.cause = c.name || ':post:' || p.cause
+where p.cause = $1 and ($2::text is null or c.name = $2)
+order by c.name, i.sku, w.name limit $3
+"""
+
+
+async def posted(conn: Connection, cause: str, channel: str | None, limit: int) -> list[PostedRow]:
+    """What was posted under a cause, with all that is booked of it now."""
+    return [PostedRow(*row) for row in await conn.fetch(POSTED, cause, channel, limit)]
+
+
+CAUSED = """
+select m.id, w.name as warehouse, m.delta, m.kind, m.cause, c.name as channel, m.event_id, m.actor,
+    m.note, m.occurred_at, m.recorded_at
+from movement m join warehouse w on w.id = m.warehouse_id
+left join channel c on c.id = m.channel_id
+where m.item_id = any($1::bigint[]) and starts_with(m.cause, $2)
+order by m.id
+"""
+
+
+async def caused(conn: Connection, item_ids: Sequence[int], prefix: str) -> list[MovementRow]:
+    """Movements of items whose cause begins so."""
+    return [MovementRow(*row) for row in await conn.fetch(CAUSED, item_ids, prefix)]

@@ -179,6 +179,7 @@ create table level (
     quantity bigint not null,
     changed_at timestamp with time zone not null,
     seeded_at timestamp with time zone not null,
+    counted_at timestamp with time zone,
     constraint level_pkey PRIMARY KEY (item_id, warehouse_id),
     constraint level_item_id_fkey FOREIGN KEY (item_id) REFERENCES item(id),
     constraint level_warehouse_id_fkey FOREIGN KEY (warehouse_id) REFERENCES warehouse(id)
@@ -186,6 +187,7 @@ create table level (
 comment on table level is 'Sellable quantity: always the sum of its movements; negative means oversold.';
 comment on column level.changed_at is 'Our clock; a blind raise waits for an order fetch that began after it.';
 comment on column level.seeded_at is 'Orders created before it are inside the first count and move nothing.';
+comment on column level.counted_at is 'The newest moment at which it was counted; a movement that occurred before it is inside that count.';
 
 create table listing (
     id bigint not null generated always as identity,
@@ -382,6 +384,44 @@ comment on column plan_row.units is 'Signed units to book as they are: what an u
 comment on column plan_row.delta is 'What was booked; computed when it was applied, from the level of that moment.';
 comment on column plan_row.first is 'What was booked was the first count of its item there; undone, it is not counted any more.';
 
+create table posted_order (
+    order_id text not null,
+    body bytea not null,
+    actor text not null,
+    posted_at timestamp with time zone not null,
+    constraint posted_order_pkey PRIMARY KEY (order_id)
+);
+comment on table posted_order is 'Orders of no channel, as posted last: nobody else can be asked for them again.';
+
+create table posting (
+    channel_id integer not null,
+    cause text not null,
+    item_id bigint not null,
+    warehouse_id integer not null,
+    post text not null,
+    delta bigint,
+    order_channel_id integer,
+    order_ref text not null default ''::text,
+    standing text not null,
+    booked bigint not null,
+    revision integer not null,
+    digest bytea not null,
+    actor text not null,
+    note text not null,
+    occurred_at timestamp with time zone not null,
+    suspense_id bigint,
+    recorded_at timestamp with time zone not null,
+    constraint posting_pkey PRIMARY KEY (channel_id, cause, item_id, warehouse_id),
+    constraint posting_standing_check CHECK ((standing = ANY (ARRAY['booked'::text, 'kept'::text, 'provisional'::text, 'suspense'::text, 'answered'::text])))
+);
+CREATE INDEX posting_by_cause ON public.posting USING btree (cause);
+CREATE INDEX posting_by_order ON public.posting USING btree (order_ref, item_id, warehouse_id) WHERE (order_ref <> ''::text);
+CREATE INDEX posting_by_suspense ON public.posting USING btree (suspense_id) WHERE (suspense_id IS NOT NULL);
+CREATE INDEX posting_unheard ON public.posting USING btree (recorded_at) WHERE (standing = ANY (ARRAY['provisional'::text, 'suspense'::text, 'answered'::text]));
+comment on table posting is 'Movements as they were posted, each cause once, with what is booked of each.';
+comment on column posting.delta is 'As posted; null: a count (stock_count has it).';
+comment on column posting.order_ref is 'The order it names, by id or number without a leading #.';
+
 create table sales_order (
     channel_id integer not null,
     order_id text not null,
@@ -392,6 +432,7 @@ create table sales_order (
     placed_at timestamp with time zone,
     constraint sales_order_pkey PRIMARY KEY (channel_id, order_id)
 ) with (fillfactor=80);
+CREATE INDEX sales_order_by_number ON public.sales_order USING btree (number) WHERE (number <> ''::text);
 CREATE INDEX sales_order_by_time ON public.sales_order USING brin (placed_at);
 comment on table sales_order is 'The newest state of an order that was booked; terminal states are absorbing.';
 comment on column sales_order.placed_at is 'By the platform''s clock, as first heard; a first count that was read before it does not hold the order.';
@@ -423,9 +464,32 @@ comment on column shelf.shown_at is 'The platform''s stamp of it.';
 comment on column shelf.attempt_id is 'The one open attempt; while set, nothing is read, attributed or written.';
 comment on column shelf.surprised_at is 'Our clock: when a reading last found what no order explains; a blind raise waits for an order fetch that began after it.';
 
+create table stock_count (
+    id bigint not null generated always as identity,
+    item_id bigint not null,
+    warehouse_id integer not null,
+    counted_at timestamp with time zone not null,
+    quantity bigint not null,
+    counted text not null,
+    waiting bigint not null default 0,
+    booked bigint not null default 0,
+    revision integer not null default 0,
+    cause text not null,
+    channel_id integer,
+    actor text not null,
+    note text not null default ''::text,
+    recorded_at timestamp with time zone not null,
+    constraint stock_count_pkey PRIMARY KEY (id),
+    constraint stock_count_item_id_warehouse_id_cause_key UNIQUE (item_id, warehouse_id, cause),
+    constraint stock_count_counted_check CHECK ((counted = ANY (ARRAY['available'::text, 'on_hand'::text])))
+);
+CREATE INDEX stock_count_by_time ON public.stock_count USING btree (item_id, warehouse_id, counted_at, id);
+comment on table stock_count is 'Counts as they were made, and what each has moved the level by.';
+comment on column stock_count.waiting is 'Units sold and neither picked nor shipped then: on hand, and not to be sold.';
+
 create table suspense (
     id bigint not null generated always as identity,
-    listing_id bigint not null,
+    listing_id bigint,
     item_id bigint,
     warehouse_id integer,
     reason text not null,
@@ -436,12 +500,14 @@ create table suspense (
     resolved_at timestamp with time zone,
     resolution text,
     counted boolean not null default true,
+    channel_id integer,
     constraint suspense_pkey PRIMARY KEY (id),
     constraint suspense_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
 );
 CREATE INDEX suspense_counted ON public.suspense USING btree (item_id, warehouse_id) WHERE ((resolved_at IS NULL) AND counted);
 CREATE INDEX suspense_open ON public.suspense USING btree (listing_id) WHERE (resolved_at IS NULL);
 comment on table suspense is 'Amounts that could not be attributed with certainty; a person decides.';
+comment on column suspense.listing_id is 'Null: of no listing, but of an item; channel_id says who told of it.';
 comment on column suspense.counted is 'False: its listing''s row in `suspicion` holds its amount already.';
 
 create table suspicion (

@@ -118,7 +118,7 @@ select c.name, c.platform,
     c.orders_through, c.swept_at, c.switched, c.switched_by,
     (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null
         and l.orphaned) as orphaned
-from channel c order by c.name
+from channel c where left(c.name, 1) <> '_' order by c.name
 """
 
 

@@ -49,9 +49,83 @@ async def keep(conn: Connection, doubts: Sequence[Doubt], now: datetime) -> None
         )
 
 
+KEEP_ITEM = """
+insert into suspense (channel_id, item_id, warehouse_id, reason, candidates, proposal, evidence, created_at)
+values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8) returning id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDoubt:
+    """An amount of an item, of no listing, that waits for a person."""
+
+    channel_id: int
+    item_id: int
+    warehouse_id: int
+    reason: str
+    candidates: tuple[int, ...]
+    proposal: int
+    evidence: dict[str, object]
+
+
+async def keep_item(conn: Connection, doubt: ItemDoubt, now: datetime) -> int:
+    """Put a doubt in suspense; gives its id."""
+    found: int = await conn.fetchval(
+        KEEP_ITEM,
+        doubt.channel_id,
+        doubt.item_id,
+        doubt.warehouse_id,
+        doubt.reason,
+        list(doubt.candidates),
+        doubt.proposal,
+        json.dumps(doubt.evidence),
+        now,
+    )
+    return found
+
+
+RESOLVE = """
+update suspense set resolved_at = $2, resolution = $3 where id = any($1::bigint[]) and resolved_at is null
+"""
+
+
+async def resolve(conn: Connection, ids: Sequence[int], now: datetime, resolution: str) -> None:
+    """These wait for nobody any more."""
+    await conn.execute(RESOLVE, ids, now, resolution)
+
+
+COUNTED = """
+update suspense s set resolved_at = $4, resolution = 'counted'
+from unnest($1::bigint[], $2::int[], $3::timestamptz[]) as g(item_id, warehouse_id, counted_at)
+where s.resolved_at is null and s.item_id = g.item_id and s.warehouse_id = g.warehouse_id
+  and coalesce((s.evidence ->> 'occurred_at')::timestamptz, s.created_at) <= g.counted_at
+returning s.id, s.channel_id, s.listing_id, s.item_id, s.reason
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A doubt that a count settled."""
+
+    id: int
+    channel_id: int | None
+    listing_id: int | None
+    item_id: int
+    reason: str
+
+
+async def counted(
+    conn: Connection, counts: Sequence[tuple[tuple[int, int], datetime]], now: datetime
+) -> list[Settled]:
+    """A count settles what is in suspense of its item there: it holds that, whatever it was."""
+    columns = [c[0][0] for c in counts], [c[0][1] for c in counts], [c[1] for c in counts]
+    return [Settled(*row) for row in await conn.fetch(COUNTED, *columns, now)]
+
+
 COUNTS = """
-select l.channel_id, s.reason, count(*) from suspense s join listing l on l.id = s.listing_id
-where s.resolved_at is null group by l.channel_id, s.reason
+select coalesce(l.channel_id, s.channel_id), s.reason, count(*)
+from suspense s left join listing l on l.id = s.listing_id
+where s.resolved_at is null group by 1, 2
 """
 
 

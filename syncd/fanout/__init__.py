@@ -10,16 +10,23 @@ from syncd.fanout.facts import book
 from syncd.fanout.joining import CataloguePage
 from syncd.fanout.listings import enter_page
 from syncd.fanout.owing import hold_items, owe_again, owe_items
+from syncd.fanout.postings import Outcome, Result, book_posted
 from syncd.fanout.readings import Found, book_readings, lock_readings
+from syncd.fanout.unheard import give_up, hear_orders
 
 __all__ = [
     "Booking",
     "CataloguePage",
     "Found",
     "Heard",
+    "Outcome",
+    "Result",
     "book",
+    "book_posted",
     "book_readings",
     "enter_page",
+    "give_up",
+    "hear_orders",
     "hold_items",
     "lock_readings",
     "owe_again",

@@ -51,6 +51,27 @@ class Booking:
     """Skus by channel of which messages told: after the commit, see whether they are listed twice."""
     suspense: Counter[tuple[int, str]] = field(default_factory=Counter)
 
+    def take(self, other: Booking) -> None:
+        """What another booking did in the same transaction is this one's too."""
+        self.lanes |= other.lanes
+        self.sweeps |= other.sweeps
+        self.closed |= other.closed
+        self.journal += other.journal
+        for own, theirs in (
+            (self.movements, other.movements),
+            (self.outcomes, other.outcomes),
+            (self.skipped, other.skipped),
+            (self.drift, other.drift),
+            (self.oversold, other.oversold),
+            (self.suspense, other.suspense),
+        ):
+            own.update(theirs)  # type: ignore[arg-type] # each pair is of one kind
+        self.unclear += other.unclear
+        self.linked += other.linked
+        self.uncounted |= other.uncounted
+        for channel_id, skus in other.relisted.items():
+            self.relisted.setdefault(channel_id, set()).update(skus)
+
     def skip(self, line: Line) -> None:
         """A delivery or a line is not made, with its reason; never silently."""
         self.skipped[line.reason] += 1

@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from syncd.db import counts as stock_counts
 from syncd.db import ledger, levels, links, shelf, undoing
+from syncd.db.counts import NewCount
 from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, Movement
 from syncd.db.levels import LevelThen
 from syncd.db.links import NewItem
 from syncd.db.pool import Connection
+from syncd.fanout import moving
 from syncd.fanout.booking import Booking
 from syncd.fanout.joining import free_later_sales
 from syncd.fanout.matching import link_waiting
 from syncd.fanout.owing import LevelKey, owe_deliveries
+from syncd.stock.counts import Counted
 from syncd.stock.model import QUANTITY_LIMIT, Kind
 from syncd.stock.plans import booked_by
 
@@ -70,12 +74,45 @@ async def book_counts(conn: Connection, booking: Booking, counts: Sequence[Count
         if delta or key in first:
             movements.append((_movement(count, key, delta, first), count.counted_at))
     after = await _book(conn, booking, movements, first)
+    await _remember(conn, booking, counts, made, first)
     taken_back = [(ids[c.sku], c.warehouse_id) for c in counts if c.uncounts]
     if taken_back:
         for key in await undoing.uncount(conn, sorted(taken_back)):
             after.pop(key, None)
     await owe_deliveries(conn, booking, shelves, after, {})
     return made
+
+
+async def _remember(
+    conn: Connection,
+    booking: Booking,
+    counts: Sequence[Count],
+    made: Sequence[Made],
+    first: set[LevelKey],
+) -> None:
+    """What occurred before a count and is heard of later is inside it; first counts date themselves."""
+    kept = [
+        NewCount(
+            item_id=one.item_id,
+            warehouse_id=count.warehouse_id,
+            counted_at=count.counted_at,
+            quantity=count.quantity,
+            counted=Counted.AVAILABLE,
+            cause=count.cause,
+            channel_id=None,
+            actor=count.actor,
+            note=count.note,
+            booked=one.delta,
+        )
+        for count, one in zip(counts, made, strict=True)
+        if count.quantity is not None
+        and count.seen is None
+        and count.units is None
+        and (one.item_id, count.warehouse_id) not in first
+    ]
+    if kept:
+        await stock_counts.enter(conn, kept, booking.now)
+        await stock_counts.mark_counted(conn, [(k.item_id, k.warehouse_id) for k in kept])
 
 
 async def _items(conn: Connection, booking: Booking, counts: Sequence[Count]) -> dict[str, int]:
@@ -150,7 +187,7 @@ async def _book(
         batches.setdefault(counted_at if is_first else None, []).append(movement)
     after = {}
     for taken_at, batch in batches.items():
-        for now in await ledger.book(conn, batch, booking.now, taken_at):
+        for now in await moving.book(conn, booking, batch, taken_at):
             after[now.item_id, now.warehouse_id] = now
         for movement in batch:
             booking.movements[None, movement.kind] += 1

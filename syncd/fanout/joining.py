@@ -13,6 +13,7 @@ from syncd.db.ledger import Movement
 from syncd.db.links import NewItem
 from syncd.db.pool import Connection
 from syncd.db.shelf import ShelfChange
+from syncd.fanout import moving
 from syncd.fanout.booking import Booking
 from syncd.fanout.matching import link_waiting
 from syncd.stock.match import Link, Rule, made_up
@@ -93,7 +94,7 @@ async def join_items(
         items = [(*x.key, x.row.sku) for x in fresh]
         await free_later_sales(conn, booking, items, page.asked_at)
         seeds = [_seed(page.rules, x, page.asked_at) for x in fresh]
-        await ledger.book(conn, seeds, booking.now, page.asked_at)
+        await moving.book(conn, booking, seeds, page.asked_at)
         booking.movements[page.rules.id, Kind.SEED] += len(seeds)
     await link_waiting(conn, booking, [x.new for x in single])
     return {x.place for x in fresh}

@@ -13,6 +13,7 @@ from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, LineRow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
+from syncd.fanout import moving
 from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.owing import levels_now, owe_deliveries
 from syncd.fanout.states import Order, accepted, newest_states
@@ -254,7 +255,7 @@ async def _move_levels(
     moved = {(m.item_id, m.warehouse_id) for m in movements}
     levels = await _levels_besides(conn, shelves, certain, moved)
     if movements:
-        for now in await ledger.book(conn, movements, booking.now):
+        for now in await moving.book(conn, booking, movements):
             levels[now.item_id, now.warehouse_id] = now
             _count_oversold(booking, steps, now.item_id, now.quantity, now.delta)
         for movement in movements:

@@ -14,6 +14,7 @@ from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
+from syncd.fanout import moving
 from syncd.fanout.booking import Booking
 from syncd.fanout.owing import levels_now, owe_deliveries
 from syncd.stock.decide import Meaning, ShelfNow, meaning
@@ -91,7 +92,7 @@ async def _book(
 ) -> dict[tuple[int, int], LevelNow]:
     """Book differences; gives the levels they made."""
     levels = {}
-    for now in await ledger.book(conn, movements, booking.now):
+    for now in await moving.book(conn, booking, movements):
         levels[now.item_id, now.warehouse_id] = now
         below = min(now.quantity, 0) - min(now.quantity - now.delta, 0)
         if below < 0 and movements[0].channel_id is not None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from syncd.stock.counts import Counted
+from syncd.stock.picks import Post
+
 QUANTITY_LIMIT = 1_000_000_000
 """Quantities beyond ± this are refused at the door (model.md §2)."""
 
@@ -18,6 +21,8 @@ class Truth(StrEnum):
 
     LEVELS = "levels"
     ORDERS = "orders"
+    MOVEMENTS = "movements"
+    """Who keeps the stock there posts every movement: a WMS, an ERP, a till."""
     NONE = "none"
 
 
@@ -36,10 +41,13 @@ class Kind(StrEnum):
     CANCELLATION = "cancellation"
     REFUND = "refund"
     RESTOCK = "restock"
+    RECEIPT = "receipt"
+    PICK = "pick"
+    STOCKTAKE = "stocktake"
+    TRANSFER = "transfer"
     SEED = "seed"
     EDIT = "edit"
     ADJUSTMENT = "adjustment"
-    STOCKTAKE = "stocktake"
     CORRECTION = "correction"
 
 
@@ -175,6 +183,36 @@ class ChannelGone:
 @dataclass(frozen=True, slots=True)
 class SubscriptionChanged:
     """The platform told us about our own webhook registration: audit it soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNamed:
+    """The order a posted movement is for, by id or number; `channel_id` None: of any channel."""
+
+    ref: str
+    channel_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A movement as somebody posted it, of a unit count (`delta`) or of a count at `at` (`counted`).
+
+    `cause` makes it happen at most once for its channel, item and warehouse. `to`: the warehouse to
+    which `delta` units are moved, where it is a transfer told in one. `digest`: of all that was said.
+    """
+
+    cause: str
+    sku: str
+    warehouse_id: int
+    post: Post
+    at: datetime
+    digest: bytes
+    delta: int = 0
+    counted: Counted | None = None
+    quantity: int = 0
+    to: int | None = None
+    order: OrderNamed | None = None
+    note: str = ""
 
 
 Fact = OrderNews | OrderHint | LevelSeen | ItemSeen | ItemGone | ChannelGone | SubscriptionChanged

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -221,6 +222,25 @@ def with_claimants(channels: Iterable[ChannelRules]) -> dict[int, ChannelRules]:
     }
 
 
+INTERNAL = "_api"
+"""The channel of what is posted for no channel. No configured one can bear this name."""
+
+
+def internal(channel_id: int, warehouse_ids: Mapping[str, int]) -> ChannelRules:
+    """The rules of what is posted for no channel: its locations are the warehouses themselves."""
+    return ChannelRules(
+        id=channel_id,
+        name=INTERNAL,
+        platform="api",
+        truth=Truth.ORDERS,
+        edits=Edits.OVERWRITE,
+        deliver=False,
+        sells_down=False,
+        clock_margin_s=0.0,
+        locations=dict(warehouse_ids),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Rulebook:
     """All channels by id, and which (channel, location) is the source of each warehouse."""
@@ -230,6 +250,10 @@ class Rulebook:
     """Warehouse id → (channel id, location or None for its only one)."""
     zeroed_when_gone: frozenset[int] = frozenset()
     """Warehouses whose items show 0 everywhere once their source lists them no more."""
+    warehouses: Mapping[str, int] = field(default_factory=dict)
+    """Warehouse ids by name."""
+    order_patience: timedelta = timedelta(days=1)
+    picked_within: timedelta = timedelta(days=14)
 
     def shows_none(self, warehouse_id: int, *, orphaned: bool) -> bool:
         """True where a listing shows 0 since its item is gone at the source (`orphaned`)."""
@@ -237,6 +261,12 @@ class Rulebook:
 
     def named(self, name: str) -> ChannelRules | None:
         return next((rules for rules in self.channels.values() if rules.name == name), None)
+
+    @property
+    def selling(self) -> list[int]:
+        """Channels whose sales are booked, by their orders or by their levels."""
+        booked = (Truth.ORDERS, Truth.LEVELS)
+        return sorted(c.id for c in self.channels.values() if c.enabled and c.truth in booked)
 
     def is_source(self, channel_id: int, location: str, warehouse_id: int | None) -> bool:
         """True where this location seeds its warehouse."""

@@ -54,8 +54,12 @@ EVENT_OUTCOMES = (
     "merged",
     "echo",
     "unknown_listing",
+    "kept",
+    "provisional",
+    "duplicate",
+    "refused",
 )
-"""What became of a stored event, and of the facts in it."""
+"""What became of a stored event, of the facts in it, and of posted movements."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """What `render` speaks."""

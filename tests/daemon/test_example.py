@@ -41,6 +41,7 @@ def test_the_example_loads_with_its_credentials(tmp_path: Path) -> None:
         "shopify",
         "shopwired",
         "woocommerce",
+        "api",
     }
 
 

@@ -25,7 +25,7 @@ from syncd.intake import Intake
 from syncd.lane import Lane
 from syncd.reconcile import Sweeper, SweepPlan
 from syncd.stock.model import Truth
-from syncd.stock.rulebook import Rulebook
+from syncd.stock.rulebook import INTERNAL, Rulebook
 from syncd.telemetry.metrics import Metrics
 
 ROUNDS = 200
@@ -60,6 +60,8 @@ class Town:
         self.clock = Clock()
         self.stores: dict[str, MemoryStore] = {}
         self.settings: dict[str, dict[str, Any]] = {}
+        self.posting: dict[str, dict[str, Any]] = {}
+        """Channels that post their movements, by name."""
         self.core = Core(database, Metrics(), Rulebook({}), clock=self.clock, rng=Random(1))
         self.intake = Intake(self.core)
         self.bulk = Bulk(self.core)
@@ -93,6 +95,10 @@ class Town:
                         **self.settings[name],
                     }
                     for name, store in self.stores.items()
+                }
+                | {
+                    name: {"platform": "api", "locations": {"*": "main"}, **channel}
+                    for name, channel in self.posting.items()
                 },
             }
         )
@@ -103,12 +109,18 @@ class Town:
         assert problems_in(settings) == []
         async with self.db.transaction("open") as conn:
             await bookmark.ensure_partitions(conn, self.clock().date())
-            ids = {name: await catalog.enter_channel(conn, name, "memory") for name in self.stores}
+            ids = {
+                name: await catalog.enter_channel(conn, name, channel.platform)
+                for name, channel in settings.channels.items()
+            }
+            ids[INTERNAL] = await catalog.enter_channel(conn, INTERNAL, "api")
             places = {
                 name: await catalog.enter_warehouse(conn, name) for name in settings.warehouses
             }
         self.core.rulebook = rulebook_of(settings, ids, places)
         for rules in self.core.rulebook.channels.values():
+            if rules.name not in self.stores:
+                continue
             channel = make_channel(
                 rules, settings.channels[rules.name], self.core.metrics, self.clock
             )

@@ -678,7 +678,12 @@ def example_unit(folder: Path) -> dict[str, str]:
 def test_the_example_loads(tmp_path: Path) -> None:
     found = load(EXAMPLE, example_unit(tmp_path))
     assert found.warnings == ()
-    assert {c.platform for c in found.channels.values()} == {"shopify", "shopwired", "woocommerce"}
+    assert {c.platform for c in found.channels.values()} == {
+        "shopify",
+        "shopwired",
+        "woocommerce",
+        "api",
+    }
     assert found.http.model_copy(update={"public_url": None}) == Settings().http
     assert found.sync == Settings().sync
     assert found.log == Settings().log
