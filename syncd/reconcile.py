@@ -22,6 +22,7 @@ from syncd.db.catalog import ListingNow
 from syncd.db.journal import Line
 from syncd.errors import ChannelError, DatabaseAway, RetryLater
 from syncd.fanout import CataloguePage, Found, book_readings, enter_page
+from syncd.fanout.drifting import Known, tell_in_flight
 from syncd.stock.model import ListingSeen
 from syncd.stock.policy import keeps
 from syncd.stock.rulebook import Asked
@@ -152,6 +153,7 @@ class Sweeper:
                 _mark(seen, now.listing_id)
                 if row.quantity is not None and self._differs(row, now):
                     differing.append(Found(now.listing_id, row.quantity, row.at, unannounced=True))
+            tell_in_flight(booking, _in_flight(pairs), self._channel.id)
             if differing:
                 await book_readings(conn, booking, differing, turn, asked_at)
             for row, now in pairs:
@@ -275,6 +277,15 @@ def _told(row: ListingSeen, now: ListingNow, channel_id: int) -> Line:
 def _lacking(channel_id: int, lacks: str, reading: int) -> Line:
     detail: dict[str, object] = {"why": lacks, "reading": reading}
     return Line("skipped", "", channel_id, reason="catalogue_short", detail=detail)
+
+
+def _in_flight(pairs: Sequence[tuple[ListingSeen, ListingNow]]) -> list[Known]:
+    """Rows that show another number than the known one while a write is under way."""
+    return [
+        Known(now.listing_id, now.sku, now.shown, row.quantity)
+        for row, now in pairs
+        if now.attempt_open and row.quantity is not None and row.quantity != now.shown
+    ]
 
 
 def _mark(seen: bytearray, listing_id: int) -> None:

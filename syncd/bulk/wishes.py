@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from syncd.bulk import applying, seeding
 from syncd.corridor import Core
 from syncd.corridor.bells import rung
-from syncd.db import bookmark, catalog, inbox, outbox, shelf
+from syncd.db import alternation, bookmark, catalog, inbox, outbox, shelf
 from syncd.db.bookmark import Wish
 from syncd.db.journal import Line
 from syncd.errors import DatabaseAway, SyncdError
@@ -99,10 +99,22 @@ class Bulk:
         async with self._core.db.transaction("retry") as conn:
             deliveries = await outbox.unpark(conn, wish.channel, self._core.clock())
             events = await inbox.unpark(conn, wish.channel, self._core.clock())
+        released = await self._release(wish.channel)
         self._core.bells.intake.set()
         for bell in self._core.bells.lanes.values():
             bell.set()
-        return {"deliveries": deliveries, "events": events}
+        done: dict[str, object] = {"deliveries": deliveries, "events": events}
+        return done | ({"released": released} if released else {})
+
+    async def _release(self, channel: str | None) -> int:
+        """Listings in quarantine are written again: whoever else wrote them has been stopped."""
+        async with self._core.booking("release") as (conn, booking):
+            listing_ids = await alternation.quarantined(conn, channel)
+            await shelf.lock(conn, listing_ids, [])
+            for listing_id, channel_id, sku in await alternation.release(conn, listing_ids):
+                booking.journal.append(Line("released", sku, channel_id, listing_id))
+            await owe_again(conn, booking, listing_ids)
+        return len(listing_ids)
 
     async def _push(self, wish: Wish) -> dict[str, object]:
         """Owe an absolute delivery to every chosen listing, whatever it is believed to show."""

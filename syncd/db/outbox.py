@@ -162,7 +162,7 @@ async def candidates(
 VERSIONS = f"""
 select {columns("l", "v")}, o.listing_id, o.version, o.forced, o.received_at,
     greatest(v.changed_at, s.surprised_at) as changed_at,
-    l.gone_at is null and l.skip = '' and l.managed as served, c.orders_asked_at, s.surprised_at
+    l.gone_at is null and l.skip = '' and l.managed and s.quarantined_at is null as served, c.orders_asked_at, s.surprised_at
 from outbox o join listing l on l.id = o.listing_id join shelf s on s.listing_id = o.listing_id
 join channel c on c.id = o.channel_id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id

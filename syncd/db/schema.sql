@@ -1,5 +1,17 @@
 -- The schema after every migration. Renewed by `make schema`; a test compares it.
 
+create table alternation (
+    listing_id bigint not null,
+    theirs bigint not null,
+    ours bigint not null,
+    times smallint not null,
+    at_once smallint not null,
+    last_at timestamp with time zone not null,
+    constraint alternation_pkey PRIMARY KEY (listing_id)
+);
+comment on table alternation is 'A number found in place of the known one, and how often it came back after ours.';
+comment on column alternation.at_once is 'So many of these times in the reading that followed our own write.';
+
 create table annotation (
     id bigint not null generated always as identity,
     listing_id bigint not null,
@@ -455,6 +467,9 @@ create table shelf (
     stale_times smallint not null default 0,
     lag_asks smallint not null default 0,
     surprised_at timestamp with time zone,
+    quarantined_at timestamp with time zone,
+    observed bigint,
+    observed_at timestamp with time zone,
     constraint shelf_pkey PRIMARY KEY (listing_id),
     constraint shelf_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
 ) with (fillfactor=70);
@@ -463,6 +478,8 @@ comment on column shelf.shown is 'Last value that is accounted for (levels) or p
 comment on column shelf.shown_at is 'The platform''s stamp of it.';
 comment on column shelf.attempt_id is 'The one open attempt; while set, nothing is read, attributed or written.';
 comment on column shelf.surprised_at is 'Our clock: when a reading last found what no order explains; a blind raise waits for an order fetch that began after it.';
+comment on column shelf.quarantined_at is 'Since when nothing is written, since another writer puts its own number back each time.';
+comment on column shelf.observed is 'What the newest reading that said something new said, for people; nothing is decided by it.';
 
 create table stock_count (
     id bigint not null generated always as identity,

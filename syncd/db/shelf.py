@@ -32,12 +32,14 @@ class Shelf:
     turn: int
     attempt_open: bool
     lag_asks: int
+    quarantined: bool = False
+    """Another writer alternates with us: nothing is written."""
 
 
 LOCK = """
 select s.listing_id, l.channel_id, l.location, coalesce(l.known_as, l.sku) as sku, l.item_id,
     l.warehouse_id, l.managed, l.skip, l.withheld, l.orphaned, l.gone_at is not null as gone, s.shown, s.shown_at, s.turn, s.attempt_id is not null as attempt_open,
-    s.lag_asks
+    s.lag_asks, s.quarantined_at is not null as quarantined
 from shelf s join listing l on l.id = s.listing_id
 where s.listing_id in (
     select b.id
@@ -109,13 +111,17 @@ class ShelfChange:
     lag_asks: int = 0
     surprised_at: datetime | None = None
     """Our clock: a reading just found what no order explains; None: leaves what is known of that."""
+    observed: tuple[int, datetime] | None = None
+    """What a reading just said, and when; None: it was no reading."""
 
 
 CHANGE = """
 update shelf s set shown = g.shown, shown_at = g.shown_at, lag_asks = g.lag_asks,
-    surprised_at = coalesce(g.surprised_at, s.surprised_at), turn = nextval('turn')
-from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::smallint[], $5::timestamptz[])
-    as g(listing_id, shown, shown_at, lag_asks, surprised_at)
+    surprised_at = coalesce(g.surprised_at, s.surprised_at), turn = nextval('turn'),
+    observed = coalesce(g.observed, s.observed), observed_at = coalesce(g.observed_at, s.observed_at)
+from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::smallint[], $5::timestamptz[],
+            $6::bigint[], $7::timestamptz[])
+    as g(listing_id, shown, shown_at, lag_asks, surprised_at, observed, observed_at)
 where s.listing_id = g.listing_id
 """
 
@@ -129,6 +135,8 @@ async def change(conn: Connection, changes: Sequence[ShelfChange]) -> None:
         [c.shown_at for c in changes],
         [c.lag_asks for c in changes],
         [c.surprised_at for c in changes],
+        [c.observed[0] if c.observed else None for c in changes],
+        [c.observed[1] if c.observed else None for c in changes],
     )
 
 
@@ -267,6 +275,7 @@ class Look:
     turn: int
     """The turn it is asked in: one for all that were chosen together."""
     shown: int | None
+    reason: str
 
 
 CONFIRM = """
@@ -279,7 +288,7 @@ with given as (
     order by s.listing_id
     for no key update of s
 ), dated as (
-    update shelf s set shown_at = g.at, turn = nextval('turn')
+    update shelf s set shown_at = g.at, turn = nextval('turn'), observed = s.shown, observed_at = g.at
     from same join given g using (listing_id)
     where s.listing_id = same.listing_id and g.at > coalesce(s.shown_at, '-infinity')
 ), seen as (
@@ -321,7 +330,7 @@ async def fulfilled(conn: Connection, channel_id: int, now: datetime) -> None:
 
 DUE_LOOKS = """
 select k.listing_id, k.wish, l.remote, l.location, coalesce(l.known_as, l.sku) as sku, l.batch_group, k.received_at,
-    (select nextval('turn')) as turn, s.shown
+    (select nextval('turn')) as turn, s.shown, k.reason
 from look k join listing l on l.id = k.listing_id join shelf s on s.listing_id = k.listing_id
 where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
   and not (k.listing_id = any($4::bigint[]))
@@ -338,7 +347,8 @@ async def due_looks(
 
 OWED_LOOKS = """
 select l.id as listing_id, 0::bigint as wish, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
-    l.batch_group, null::timestamptz as received_at, (select nextval('turn')) as turn, o.shown
+    l.batch_group, null::timestamptz as received_at, (select nextval('turn')) as turn, o.shown,
+    'owed' as reason
 from (
     select o.listing_id, s.shown from outbox o join shelf s on s.listing_id = o.listing_id
     where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2

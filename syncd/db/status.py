@@ -19,6 +19,9 @@ select case when gone_at is not null then 'gone' when skip <> '' then skip
 from listing
 where skip <> '' or gone_at is not null or not managed or orphaned or withheld not in ('', 'included')
 group by 1
+union all
+select 'quarantined', count(*) from alternation a join shelf s using (listing_id)
+where s.quarantined_at is not null having count(*) > 0
 """
 
 
@@ -85,7 +88,7 @@ class ChannelStatus:
     platform: str
     listings: int
     in_doubt: int
-    """Listings of which nobody can tell the item: not written until mended."""
+    """Listings of which nobody can tell the item, or that are in quarantine: not written until mended."""
     owed: int
     oldest_owed: datetime | None
     parked: int
@@ -106,7 +109,9 @@ CHANNEL_STATUS = """
 select c.name, c.platform,
     (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null) as listings,
     (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null
-        and l.skip in ('duplicate', 'relinked', 'ambiguous')) as in_doubt,
+        and (l.skip in ('duplicate', 'relinked', 'ambiguous') or exists (
+            select from alternation a join shelf s using (listing_id)
+            where a.listing_id = l.id and s.quarantined_at is not null))) as in_doubt,
     (select count(*) from outbox o where o.channel_id = c.id and o.parked_at is null) as owed,
     (select min(owed_at) from outbox o where o.channel_id = c.id and o.parked_at is null)
         as oldest_owed,

@@ -9,6 +9,7 @@ from syncd.db.catalog import ListingNow, NewListing
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
 from syncd.fanout.booking import Booking
+from syncd.fanout.drifting import tell_moved
 from syncd.fanout.joining import CataloguePage, join_items, show_first_counts
 from syncd.fanout.matching import as_judged, follow_names, judge_rows, stands
 from syncd.fanout.switching import follow_source
@@ -81,7 +82,9 @@ async def _enter(
         now = await catalog.look_up(conn, rules.id, wanted)
     await follow_source(conn, booking, rules.id, ids)
     _tell_doubts(booking, rules, rows, before, now)
-    if page.asked_at is None:
+    if page.asked_at is not None:
+        tell_moved(booking, rules.id, list(zip(before, now, strict=True)))
+    else:
         booking.relisted.setdefault(rules.id, set()).update(w.sku for w in changed if w.sku)
         booking.linked += _served_anew(wanted, before, now)
     return now

@@ -80,7 +80,7 @@ def skip_reason(row: Shelf, rules: ChannelRules | None) -> str:
         return row.skip
     if not row.managed:
         return "unmanaged"
-    return rules.leaves_out(row.sku, row.withheld)
+    return rules.leaves_out(row.sku, row.withheld) or ("quarantined" if row.quarantined else "")
 
 
 def _skipped(row: Shelf, reason: str) -> Line:

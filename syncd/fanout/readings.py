@@ -16,6 +16,7 @@ from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout import moving
 from syncd.fanout.booking import Booking
+from syncd.fanout.drifting import Differing, Known, tell, tell_in_flight
 from syncd.fanout.owing import levels_now, owe_deliveries
 from syncd.stock.decide import Meaning, ShelfNow, meaning
 from syncd.stock.model import QUANTITY_LIMIT, Kind, Truth
@@ -32,6 +33,8 @@ class Found:
     at: datetime | None
     unannounced: bool = False
     received_at: datetime | None = None
+    after_write: bool = False
+    """It was asked for since we had just written there."""
 
 
 async def book_readings(
@@ -57,6 +60,7 @@ async def book_readings(
             now.shown,
             now.shown_at,
             surprised_at=booking.now if meanings[now.listing_id] is Meaning.DIFFERS else None,
+            observed=(usable[now.listing_id].quantity, usable[now.listing_id].at or asked_at),
         )
         for before, now in zip(rows, after, strict=True)
         if now is not before
@@ -64,14 +68,58 @@ async def book_readings(
     # read after the locks: nobody else moves these levels until we are done
     levels = await levels_now(conn, _keys_to_owe(rows, meanings))
     differing = [r for r in rows if meanings.get(r.listing_id) is Meaning.DIFFERS]
+    contested = await _tell(conn, booking, rows, usable, meanings)
     movements, received = await _movements(conn, booking, differing, usable, levels, asked_at)
     if changes:
         await shelf.change(conn, changes)
     if movements:
         levels |= await _book(conn, booking, movements)
     await _ask_again(conn, booking, rows, usable, meanings, asked_turn)
-    await owe_deliveries(conn, booking, _to_owe(after, meanings, movements), levels, received)
+    owing = [
+        replace(row, quarantined=True) if row.listing_id in contested else row
+        for row in _to_owe(after, meanings, movements)
+    ]
+    await owe_deliveries(conn, booking, owing, levels, received)
     return {i for i, said in meanings.items() if said in (Meaning.DROPPED, Meaning.LAGGING)}
+
+
+async def _tell(
+    conn: Connection,
+    booking: Booking,
+    rows: Sequence[Shelf],
+    found: Mapping[int, Found],
+    meanings: Mapping[int, Meaning],
+) -> set[int]:
+    """Journal what differs with its cause; gives the listings that nothing is written to any more.
+
+    Where orders are the truth our number is written again: there somebody else can be in our way.
+    """
+    differing = []
+    for row in rows:
+        reading, truth = found.get(row.listing_id), _truth(booking, row)
+        if reading is None or meanings.get(row.listing_id) is not Meaning.DIFFERS:
+            continue
+        differing.append(
+            Differing(
+                row,
+                reading.quantity,
+                truth,
+                truth is Truth.ORDERS,
+                reading.unannounced,
+                reading.after_write,
+            )
+        )
+    for row in rows:
+        reading = found.get(row.listing_id)
+        if (
+            reading is not None
+            and reading.unannounced
+            and meanings.get(row.listing_id) is Meaning.DROPPED
+            and row.shown != reading.quantity
+        ):
+            known = Known(row.listing_id, row.sku, row.shown, reading.quantity)
+            tell_in_flight(booking, [known], row.channel_id)
+    return await tell(conn, booking, differing)
 
 
 def _bounded(booking: Booking, rows: Sequence[Shelf], found: Sequence[Found]) -> dict[int, Found]:
@@ -145,7 +193,7 @@ async def _movements(
     levels: Mapping[tuple[int, int], LevelNow],
     asked_at: datetime,
 ) -> tuple[list[Movement], dict[tuple[int, int], datetime | None]]:
-    """Differences of `levels` shelves become movements; those of `orders` shelves are journalled.
+    """Differences of `levels` shelves become movements.
 
     An item that was never counted there has no level that a difference could move.
     """
@@ -157,21 +205,7 @@ async def _movements(
         reading = found[row.listing_id]
         truth = _truth(booking, row)
         assert row.shown is not None
-        if reading.unannounced:
-            booking.drift[row.channel_id, _drift_cause(truth)] += 1
-        if truth is Truth.ORDERS:
-            booking.journal.append(
-                Line(
-                    "differs",
-                    row.sku,
-                    row.channel_id,
-                    row.listing_id,
-                    row.shown,
-                    reading.quantity,
-                    "the shelf is not what its orders and our writes explain",
-                )
-            )
-        elif (
+        if (
             truth is Truth.LEVELS
             and row.item_id is not None
             and row.warehouse_id is not None
@@ -193,10 +227,6 @@ def _dear(booking: Booking, row: Shelf) -> bool:
     """One call reads one listing there: a whole page would cost minutes of the channel's budget."""
     rules = booking.rules.channels.get(row.channel_id)
     return rules is not None and rules.reads_one_by_one
-
-
-def _drift_cause(truth: Truth) -> str:
-    return "missed_webhook" if truth is Truth.LEVELS else "edited"
 
 
 async def _notes(

@@ -202,6 +202,12 @@ def _sorted(
             unmanaged.append(look)
         else:
             found.append(
-                Found(look.listing_id, answer.quantity, answer.at, received_at=look.received_at)
+                Found(
+                    look.listing_id,
+                    answer.quantity,
+                    answer.at,
+                    received_at=look.received_at,
+                    after_write=look.reason == "verify",
+                )
             )
     return found, missing, unmanaged, refused
