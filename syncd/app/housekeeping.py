@@ -9,7 +9,7 @@ from datetime import timedelta
 from syncd.config import SyncSettings
 from syncd.corridor import Core, take_switches
 from syncd.corridor.bells import rung
-from syncd.db import answers, bookmark, inbox, outbox, plans, status, suspense
+from syncd.db import answers, bookmark, inbox, ledger_marks, outbox, plans, status, suspense
 from syncd.db.journal import Line
 from syncd.db.outbox import OutboxNow
 from syncd.db.pool import Database
@@ -101,6 +101,7 @@ async def retain(core: Core, sync: SyncSettings) -> None:
             dropped += await bookmark.drop_partitions(conn, table, before)
     async with core.db.statement("prune_answers") as conn:
         await answers.prune(conn, core.clock() - sync.retain_answers)
+    await mark_ledger(core)
     if made or dropped:
         log.info("partitions.kept", made=made, dropped=dropped)
     await _expire_plans(core)
@@ -114,6 +115,14 @@ async def _expire_plans(core: Core) -> None:
             detail: dict[str, object] = {"plan": plan_id}
             booking.journal.append(Line("plan", reason="expired", detail=detail))
             log.warning("plan.expired", plan=plan_id)
+
+
+async def mark_ledger(core: Core) -> None:
+    """Mark what the ledger has grown by, piece by piece."""
+    more = True
+    while more:
+        async with core.db.transaction("mark_ledger") as conn:
+            more = await ledger_marks.advance(conn, core.clock())
 
 
 async def follow_switches(core: Core, reloading: asyncio.Lock) -> None:

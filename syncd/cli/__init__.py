@@ -9,6 +9,7 @@ from __future__ import annotations
 from syncd.cli import (
     asking,
     daemon,
+    explain,
     items,
     linking,
     looking,
@@ -24,6 +25,7 @@ from syncd.cli.common import main
 __all__ = [
     "asking",
     "daemon",
+    "explain",
     "items",
     "linking",
     "looking",

@@ -262,6 +262,26 @@ CREATE INDEX look_due ON public.look USING btree (channel_id, not_before);
 comment on table look is 'The wish to read a listing; a wish made after the asking survives the reading.';
 comment on column look.expected is 'The wish is off if the shelf is known to show this by the time it is due: spares dear readings.';
 
+create table mark (
+    item_id bigint not null,
+    warehouse_id integer not null,
+    movement_id bigint not null,
+    recorded_at timestamp with time zone not null,
+    sums jsonb not null,
+    constraint mark_pkey PRIMARY KEY (item_id, warehouse_id, movement_id)
+);
+comment on table mark is 'What an item''s movements up to this one add up to, by kind; only where there are many.';
+comment on column mark.recorded_at is 'All movements up to it were recorded by then, and all later ones after.';
+comment on column mark.sums is 'By kind: [count, units, first recorded, last recorded], the times as text.';
+
+create table marked (
+    only_row boolean not null default true,
+    movement_id bigint not null,
+    constraint marked_pkey PRIMARY KEY (only_row),
+    constraint marked_only_row_check CHECK (only_row)
+);
+comment on table marked is 'Through which movement the marks are made.';
+
 create table movement (
     id bigint not null generated always as identity,
     item_id bigint not null,

@@ -1,0 +1,163 @@
+"""An explanation: every number of an item with what made it, as plain values for text, JSON and the API."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from syncd.stock.policy import Step
+
+
+@dataclass(frozen=True, slots=True)
+class SumPart:
+    """What the movements of one kind add up to."""
+
+    kind: str
+    movements: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class MovementPart:
+    """One of the newest movements, with the level it made."""
+
+    recorded_at: datetime
+    occurred_at: datetime
+    kind: str
+    delta: int
+    level: int
+    channel: str | None
+    order: str | None
+    actor: str
+    note: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class WarehousePart:
+    """A level and the movements that made it."""
+
+    warehouse: str
+    level: int
+    seeded_at: datetime
+    """When it was first counted."""
+    changed_at: datetime | None
+    sums: tuple[SumPart, ...]
+    newest: tuple[MovementPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinePart:
+    """A journal line of a listing."""
+
+    at: datetime
+    outcome: str
+    before: int | None
+    after: int | None
+    reason: str
+    detail: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class WritePart:
+    """The newest write that ended, with what it was made from and what the platform said."""
+
+    line: LinePart
+    key: str
+    op: str | None
+    level: int | None
+    inputs: dict[str, Any] | None
+    steps: tuple[Step, ...]
+    recomputed: int | None
+    """The target again, from what was stored: the number that was sent. None: other rules stored it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPart:
+    """The open attempt: stored, perhaps sent, and not answered yet."""
+
+    key: str
+    op: str
+    rows: int
+    from_quantity: int | None
+    to_quantity: int
+    level: int
+    inputs: dict[str, Any] | None
+    created_at: datetime
+    times_sent: int
+    """Answers that were not heard; the sending now under way does not count yet."""
+    last_sent_at: datetime | None
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPart:
+    """What is owed."""
+
+    owed_at: datetime
+    version: int
+    risk: int
+    forced: bool
+    tries: int
+    not_before: datetime
+    parked_at: datetime | None
+    reason: str
+    before_it: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuspensePart:
+    """An amount that waits for a person."""
+
+    id: int
+    reason: str
+    candidates: tuple[int, ...]
+    proposal: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListingPart:
+    """One listing: what it should show and every rule that made it so, what it shows, what is owed."""
+
+    channel: str
+    platform: str
+    location: str
+    remote: str
+    sku: str
+    title: str
+    warehouse: str | None
+    target: int | None
+    steps: tuple[Step, ...]
+    zero: str | None
+    state: str
+    """One word of a closed set: shown, parked, writing, waits_for_orders, unlinked …"""
+    why: str
+    """The same as a sentence."""
+    shown: int | None
+    shown_at: datetime | None
+    observed: int | None = None
+    """What the newest reading that said something new said."""
+    observed_at: datetime | None = None
+    look: str | None = None
+    delivery: DeliveryPart | None = None
+    attempt: AttemptPart | None = None
+    write: WritePart | None = None
+    suspense: tuple[SuspensePart, ...] = ()
+    lines: tuple[LinePart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything there is to say of a sku, now or (`at`) as it was recorded until then."""
+
+    sku: str
+    at: datetime | None
+    said_at: datetime
+    warehouses: tuple[WarehousePart, ...] = ()
+    listings: tuple[ListingPart, ...] = field(default=())
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values; times stay times."""
+        return asdict(self)
