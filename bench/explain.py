@@ -35,6 +35,7 @@ FILL: Sequence[str] = (
     """insert into channel (name, platform, orders_asked_at)
        select name, 'memory', $1 from unnest(array['uk', 'sw', 'woo']) name""",
     "insert into warehouse (name, seeded_at) values ('main', $1)",
+    "insert into place (channel_id, location, warehouse_id) select id, '', 1 from channel",
     f"insert into item (sku, created_at) select 'SKU-' || n, $1 from generate_series(1, {ITEMS}) n",
     """insert into listing (channel_id, location, remote, sku, title, item_id, warehouse_id, managed)
        select c.id, '', 'r' || i.id, i.sku, 'Thing ' || i.id, i.id, 1, true from channel c, item i""",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from syncd.db import alternation
 from syncd.db.catalog import ListingNow
@@ -38,9 +38,7 @@ class Differing:
 
 async def tell(conn: Connection, booking: Booking, differing: Sequence[Differing]) -> set[int]:
     """Journal and count these differences by cause; gives the listings that are left alone from now on."""
-    known = await _alternations(conn, booking, [d for d in differing if d.resisted])
-    contest = {i for i, found in known.items() if contested(found)}
-    fresh = await alternation.quarantine(conn, sorted(contest), booking.now) if contest else set()
+    known, contest = await _contest(conn, booking, [d for d in differing if d.resisted])
     for one in differing:
         found = known.get(one.row.listing_id)
         cause = cause_of(one.truth, found)
@@ -50,9 +48,43 @@ async def tell(conn: Connection, booking: Booking, differing: Sequence[Differing
         if one.truth is Truth.ORDERS:
             why = "the shelf is not what its orders and our writes explain"
             booking.journal.append(_line("differs", one, why))
-        if one.row.listing_id in fresh and found is not None:
-            booking.journal.append(_quarantined(one, found, cause))
     return contest
+
+
+async def tell_adopted(
+    conn: Connection, booking: Booking, edits: Sequence[tuple[Differing, str]]
+) -> set[int]:
+    """Journal edits that were just booked, with a note; gives the listings that are left alone from now on.
+
+    One that the listing's rules hide again is told so: it counts in full, and its own shelf goes back.
+    Where somebody puts the same number there after each of ours, it would be booked without end.
+    """
+    known, contest = await _contest(conn, booking, [one for one, _ in edits if one.resisted])
+    for one, note in edits:
+        reason = "adopted_not_shown" if one.resisted else "adopted"
+        line = _line("edited", one, reason)
+        booking.journal.append(replace(line, detail={"note": note}) if note else line)
+        cause = cause_of(Truth.ORDERS, known.get(one.row.listing_id))
+        if cause in TOLD:
+            booking.drift[one.row.channel_id, cause] += 1
+            booking.journal.append(_line("drift", one, cause))
+    return contest
+
+
+async def _contest(
+    conn: Connection, booking: Booking, resisted: Sequence[Differing]
+) -> tuple[dict[int, Alternation], set[int]]:
+    """What is known of these now; and those where it is enough, which are put in quarantine."""
+    known = await _alternations(conn, booking, resisted)
+    contest = {i for i, found in known.items() if contested(found)}
+    if contest:
+        fresh = await alternation.quarantine(conn, sorted(contest), booking.now)
+        booking.journal += [
+            _quarantined(one, known[one.row.listing_id])
+            for one in resisted
+            if one.row.listing_id in fresh
+        ]
+    return known, contest
 
 
 async def _alternations(
@@ -81,8 +113,9 @@ def _line(outcome: str, one: Differing, reason: str) -> Line:
     return Line(outcome, row.sku, row.channel_id, row.listing_id, row.shown, one.observed, reason)
 
 
-def _quarantined(one: Differing, found: Alternation, cause: Cause) -> Line:
-    row, why = one.row, TOLD.get(cause, TOLD[Cause.FOREIGN_WRITER])
+def _quarantined(one: Differing, found: Alternation) -> Line:
+    row, cause = one.row, cause_of(one.truth, found)
+    why = TOLD.get(cause, TOLD[Cause.FOREIGN_WRITER])
     detail: dict[str, object] = {"cause": cause, "theirs": found.theirs, "times": found.times}
     reason = f"{why}: {found.theirs}, {found.times} times; nothing is written until `syncd retry`"
     return Line(

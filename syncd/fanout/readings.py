@@ -16,10 +16,11 @@ from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout import moving
 from syncd.fanout.booking import Booking
-from syncd.fanout.drifting import Differing, Known, tell, tell_in_flight
+from syncd.fanout.drifting import Differing, Known, tell, tell_adopted, tell_in_flight
 from syncd.fanout.owing import levels_now, owe_deliveries
 from syncd.stock.decide import Meaning, ShelfNow, meaning
 from syncd.stock.model import QUANTITY_LIMIT, Kind, Truth
+from syncd.stock.rulebook import Asked
 
 LAG_WAIT = timedelta(seconds=1)
 
@@ -74,6 +75,7 @@ async def book_readings(
         await shelf.change(conn, changes)
     if movements:
         levels |= await _book(conn, booking, movements)
+        contested |= await _tell_edits(conn, booking, differing, usable, movements, levels)
     await _ask_again(conn, booking, rows, usable, meanings, asked_turn)
     owing = [
         replace(row, quarantined=True) if row.listing_id in contested else row
@@ -120,6 +122,30 @@ async def _tell(
             known = Known(row.listing_id, row.sku, row.shown, reading.quantity)
             tell_in_flight(booking, [known], row.channel_id)
     return await tell(conn, booking, differing)
+
+
+async def _tell_edits(
+    conn: Connection,
+    booking: Booking,
+    differing: Sequence[Shelf],
+    found: Mapping[int, Found],
+    movements: Sequence[Movement],
+    levels: Mapping[tuple[int, int], LevelNow],
+) -> set[int]:
+    """Journal the edits among what was booked; gives the listings that nothing is written to any more."""
+    notes = {m.cause: m.note for m in movements if m.kind == Kind.EDIT}
+    edits = []
+    for row in differing if notes else ():
+        note, reading = notes.get(_level_cause(booking, row)), found[row.listing_id]
+        if note is None or row.item_id is None or row.warehouse_id is None:
+            continue
+        asked = Asked(row.listing_id, row.sku, row.warehouse_id)
+        rules = booking.rules.channels[row.channel_id]
+        wants = rules.target_of(asked, levels[row.item_id, row.warehouse_id])
+        hidden = wants != reading.quantity and rules.allows(wants, reading.quantity)
+        one = Differing(row, reading.quantity, Truth.LEVELS, hidden, reading.unannounced, False)
+        edits.append((one, note))
+    return await tell_adopted(conn, booking, edits) if edits else set()
 
 
 def _bounded(booking: Booking, rows: Sequence[Shelf], found: Sequence[Found]) -> dict[int, Found]:
@@ -248,6 +274,12 @@ def _explained(delta: int, notes: Sequence[tuple[str, str, int]]) -> tuple[Kind,
     return Kind.EDIT, f"orders heard: {numbers}" if numbers else ""
 
 
+def _level_cause(booking: Booking, row: Shelf) -> str:
+    """A difference of a shelf happens at most once in a turn."""
+    name = booking.rules.channels[row.channel_id].name
+    return f"{name}:level:{row.listing_id}:turn:{row.turn}"
+
+
 def _movement(
     booking: Booking,
     row: Shelf,
@@ -265,7 +297,7 @@ def _movement(
         warehouse_id=row.warehouse_id,
         delta=delta,
         kind=kind,
-        cause=f"{name}:level:{row.listing_id}:turn:{row.turn}",
+        cause=_level_cause(booking, row),
         channel_id=row.channel_id,
         event_id=None,
         actor=name,

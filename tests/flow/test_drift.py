@@ -9,7 +9,7 @@ import pytest
 
 from syncd.db import status
 from syncd.stock.drift import ALTERNATIONS, WINDOW
-from tests.flow.town import Town
+from tests.flow.town import LEVELS, Town
 
 
 def drift(town: Town, channel: str, cause: str) -> float:
@@ -126,6 +126,43 @@ async def test_edits_that_are_adopted_alternate_with_nobody(town: Town) -> None:
             await town.settle()
     assert await lines(town, "quarantined", "uk") == []
     assert town.shelves("MUG") == {"uk": 50, "sw": 50, "woo": 50}
+
+
+async def capped(town: Town) -> None:
+    """Two shops whose edits are adopted; the second shows at most ten."""
+    for name, policy in (("uk", {}), ("de", {"cap": 10})):
+        town.store(name, LEVELS, policy=policy).add("MUG", 100)
+    await town.open()
+    await town.seed()
+    town.clock.forward(60)
+
+
+async def test_an_adopted_edit_has_its_line(plan: Town) -> None:
+    await capped(plan)
+    await plan.stores["uk"].edit("MUG", 107)
+    await plan.settle()
+    assert await lines(plan, "edited", "uk") == [("MUG", 100, 107, "adopted")]
+
+
+async def test_an_edit_that_a_cap_hides_counts_and_is_told(plan: Town) -> None:
+    await capped(plan)
+    await plan.stores["de"].edit("MUG", 20)
+    await plan.settle()
+    assert plan.shelves("MUG") == {"uk": 110, "de": 10}
+    assert await lines(plan, "edited", "de") == [("MUG", 10, 20, "adopted_not_shown")]
+
+
+async def test_a_program_that_fills_a_capped_shelf_without_end_is_stopped(plan: Town) -> None:
+    """Each time it would be booked as ten more that nobody has."""
+    await capped(plan)
+    for _ in range(ALTERNATIONS + 3):
+        plan.clock.forward(60)
+        await plan.stores["de"].edit("MUG", 20)
+        await plan.settle()
+    assert plan.stores["de"].shelf("MUG") == 20
+    assert await plan.level("MUG") == 100 + 10 * ALTERNATIONS
+    [(_, ours, theirs, _)] = await lines(plan, "quarantined", "de")
+    assert (ours, theirs) == (10, 20)
 
 
 async def test_a_listing_that_is_tracked_no_more_is_drift(town: Town) -> None:
