@@ -40,7 +40,7 @@ FILL: Sequence[str] = (
     """insert into listing (channel_id, location, remote, sku, title, item_id, warehouse_id, managed)
        select c.id, '', 'r' || i.id, i.sku, 'Thing ' || i.id, i.id, 1, true from channel c, item i""",
     "alter table movement drop constraint movement_pkey",
-    "alter table movement drop constraint movement_item_id_warehouse_id_cause_key",
+    "alter table movement drop constraint movement_cause_item_id_warehouse_id_key",
     # as things sell: the best of a hundred thousand two in a hundred, half of them hardly ever
     f"""insert into movement (item_id, warehouse_id, delta, kind, cause, channel_id, actor, note,
                               occurred_at, recorded_at)
@@ -52,7 +52,7 @@ FILL: Sequence[str] = (
             $1::timestamptz + interval '{SPAN.days} days' * (n::float8 / {MOVEMENTS})
         from generate_series(1::bigint, {MOVEMENTS}::bigint) n""",
     "alter table movement add primary key (item_id, warehouse_id, id)",
-    "alter table movement add unique (item_id, warehouse_id, cause)",
+    "alter table movement add unique (cause, item_id, warehouse_id)",
     """insert into level (item_id, warehouse_id, quantity, changed_at, seeded_at)
        select item_id, 1, sum(delta), max(recorded_at), min(recorded_at) from movement group by item_id""",
     """insert into shelf (listing_id, shown, shown_at)

@@ -13,16 +13,21 @@ from syncd.db.ledger_marks import Mark, sums_in
 from syncd.db.pool import Connection
 
 SNAPSHOT = "set transaction isolation level repeatable read, read only"
-OWN_PLANS = "set local plan_cache_mode = force_custom_plan"
 
 
 async def snapshot(conn: Connection) -> None:
-    """Everything this transaction reads is of one moment. Its first statement.
-
-    Plans are made for the item that is asked for: one for all of them reads the whole ledger of the
-    best seller (observed on PostgreSQL 18).
-    """
+    """Everything this transaction reads is of one moment. Its first statement."""
     await conn.execute(SNAPSHOT)
+
+
+OWN_PLANS = "set local plan_cache_mode = force_custom_plan"
+
+
+async def own_plans(conn: Connection) -> None:
+    """From here on plans are made for the item that is asked for.
+
+    One for all of them reads the whole ledger of the best seller (observed on PostgreSQL 18).
+    """
     await conn.execute(OWN_PLANS)
 
 

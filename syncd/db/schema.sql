@@ -296,7 +296,7 @@ create table movement (
     occurred_at timestamp with time zone not null,
     recorded_at timestamp with time zone not null,
     constraint movement_pkey PRIMARY KEY (item_id, warehouse_id, id),
-    constraint movement_item_id_warehouse_id_cause_key UNIQUE (item_id, warehouse_id, cause),
+    constraint movement_cause_item_id_warehouse_id_key UNIQUE (cause, item_id, warehouse_id),
     constraint movement_delta_check CHECK (((delta >= '-1000000000'::integer) AND (delta <= 1000000000))),
     constraint movement_kind_check CHECK ((kind = ANY (ARRAY['sale'::text, 'cancellation'::text, 'refund'::text, 'restock'::text, 'receipt'::text, 'pick'::text, 'adjustment'::text, 'stocktake'::text, 'transfer'::text, 'seed'::text, 'edit'::text, 'correction'::text])))
 ) with (autovacuum_vacuum_insert_scale_factor=0.05);

@@ -69,6 +69,7 @@ async def explain(
     stopped = await rows_of.stopped(conn, sorted({row.channel for row in listings}), now)
     parts = []
     if item.id is not None:
+        await history.own_plans(conn)
         marks = await ledger_marks.nearest(conn, item.id, at)
         kinds = await history.sums(conn, item.id, marks, at)
         ceilings = {m.warehouse_id: m.ceiling for m in marks}
