@@ -12,7 +12,7 @@ from syncd.db.pool import Connection
 from syncd.stock.drift import Alternation
 
 KNOWN = """
-select listing_id, theirs, ours, times, at_once, last_at from alternation
+select listing_id, theirs, ours, times, repeats, at_once, last_at from alternation
 where listing_id = any($1::bigint[])
 """
 
@@ -20,15 +20,15 @@ where listing_id = any($1::bigint[])
 async def known(conn: Connection, listing_ids: Sequence[int]) -> dict[int, Alternation]:
     """What is known of these listings."""
     rows = await conn.fetch(KNOWN, listing_ids)
-    return {row[0]: Alternation(row[1], row[2], row[3], row[4], row[5]) for row in rows}
+    return {row[0]: Alternation(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows}
 
 
 KEEP = """
-insert into alternation (listing_id, theirs, ours, times, at_once, last_at)
+insert into alternation (listing_id, theirs, ours, times, repeats, at_once, last_at)
 select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::smallint[],
-                     $6::timestamptz[])
+                     $6::smallint[], $7::timestamptz[])
 on conflict (listing_id) do update set theirs = excluded.theirs, ours = excluded.ours,
-    times = excluded.times, at_once = excluded.at_once, last_at = excluded.last_at
+    times = excluded.times, repeats = excluded.repeats, at_once = excluded.at_once, last_at = excluded.last_at
 """
 
 
@@ -42,6 +42,7 @@ async def keep(conn: Connection, found: Mapping[int, Alternation]) -> None:
         [x.theirs for x in rows],
         [x.ours for x in rows],
         [min(x.times, 30000) for x in rows],
+        [min(x.repeats, 30000) for x in rows],
         [min(x.at_once, 30000) for x in rows],
         [x.last_at for x in rows],
     )

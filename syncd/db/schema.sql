@@ -5,6 +5,7 @@ create table alternation (
     theirs bigint not null,
     ours bigint not null,
     times smallint not null,
+    repeats smallint not null,
     at_once smallint not null,
     last_at timestamp with time zone not null,
     constraint alternation_pkey PRIMARY KEY (listing_id)

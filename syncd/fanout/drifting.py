@@ -116,8 +116,8 @@ def _line(outcome: str, one: Differing, reason: str) -> Line:
 def _quarantined(one: Differing, found: Alternation) -> Line:
     row, cause = one.row, cause_of(one.truth, found)
     why = TOLD.get(cause, TOLD[Cause.FOREIGN_WRITER])
-    detail: dict[str, object] = {"cause": cause, "theirs": found.theirs, "times": found.times}
-    reason = f"{why}: {found.theirs}, {found.times} times; nothing is written until `syncd retry`"
+    detail: dict[str, object] = {"cause": cause, "theirs": found.theirs, "times": found.repeats}
+    reason = f"{why}: {found.theirs}, {found.repeats} times; nothing is written until `syncd retry`"
     return Line(
         "quarantined",
         row.sku,

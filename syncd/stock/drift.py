@@ -13,7 +13,14 @@ from enum import StrEnum
 from syncd.stock.model import Truth
 
 ALTERNATIONS = 4
-"""So many times the same number came back after ours, and nothing is written there any more."""
+"""So many times, each a while after the one before, the same number came back after ours: nothing is
+written there any more."""
+
+APART = timedelta(minutes=1)
+"""What comes back sooner may be a reading that lags behind our write, and is not counted anew."""
+
+ENDLESS = 30
+"""So many times in a row without another number between, however fast, it will not end by itself."""
 
 WINDOW = timedelta(hours=2)
 """A number that came back after longer came for another reason."""
@@ -42,14 +49,16 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alternation:
-    """A number that was found in place of ours, how often in a row, and when last.
+    """A number that was found in place of ours, and how often in a row.
 
-    `at_once`: how many of these times in the reading that followed our own write.
+    `times`: each at least a minute after the one before it, the last at `last_at`. `repeats`: all of
+    them; `at_once`: of these the readings that followed our own write.
     """
 
     theirs: int
     ours: int
     times: int
+    repeats: int
     at_once: int
     last_at: datetime
 
@@ -58,18 +67,26 @@ def alternated(
     before: Alternation | None, shown: int, observed: int, now: datetime, *, after_write: bool
 ) -> Alternation:
     """What is known after a reading found `observed` where `shown` was. `after_write`: it followed ours."""
-    again = before is not None and before.theirs == observed and now - before.last_at <= WINDOW
-    times, at_once = (before.times, before.at_once) if before is not None and again else (0, 0)
-    return Alternation(observed, shown, times + 1, at_once + after_write, now)
+    if before is None or before.theirs != observed or now - before.last_at > WINDOW:
+        return Alternation(observed, shown, 1, 1, int(after_write), now)
+    counts = now - before.last_at >= APART
+    return Alternation(
+        observed,
+        shown,
+        before.times + counts,
+        before.repeats + 1,
+        before.at_once + after_write,
+        now if counts else before.last_at,
+    )
 
 
 def contested(found: Alternation) -> bool:
     """True where nothing more should be written: whoever it is will not stop."""
-    return found.times >= ALTERNATIONS
+    return found.times >= ALTERNATIONS or found.repeats >= ENDLESS
 
 
 def cause_of(truth: Truth, found: Alternation | None) -> Cause:
     """Why a listing shows another number than the known one."""
-    if found is None or found.times < 2:
+    if found is None or found.repeats < 2:
         return Cause.MISSED_WEBHOOK if truth is Truth.LEVELS else Cause.EDITED
-    return Cause.PLATFORM_CLAMP if found.at_once == found.times else Cause.FOREIGN_WRITER
+    return Cause.PLATFORM_CLAMP if found.at_once == found.repeats else Cause.FOREIGN_WRITER

@@ -8,6 +8,7 @@ import pytest
 
 from syncd.stock.drift import (
     ALTERNATIONS,
+    ENDLESS,
     WINDOW,
     Alternation,
     Cause,
@@ -60,6 +61,16 @@ def test_what_is_no_pattern_is_never_contested(readings: list[tuple[int, int]]) 
 
 def test_what_comes_back_after_long_is_news() -> None:
     assert not contested(played(*[(45, 50)] * 20, every=WINDOW + timedelta(seconds=1)))
+
+
+def test_a_reading_that_lags_behind_our_write_is_no_pattern() -> None:
+    """Seconds long it says the old number, whatever we write."""
+    assert not contested(played(*[(0, 4)] * 25, after_write=True, every=timedelta(seconds=1)))
+
+
+def test_what_never_ends_is_contested_however_fast() -> None:
+    fast = timedelta(milliseconds=200)
+    assert contested(played(*[(60, 20)] * ENDLESS, after_write=True, every=fast))
 
 
 def test_causes() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import syncd.fanout.facts
 import syncd.reconcile
 from syncd.db import (
+    alternation,
     attempts,
     bookmark,
     catalog,
@@ -26,6 +27,7 @@ from syncd.db import (
 from syncd.db.catalog import ListingNow
 from syncd.stock.model import ListingSeen
 from tests.rules.simulator.tables import Tables, made
+from tests.rules.simulator.twins import alternation as alternation_twin
 from tests.rules.simulator.twins import attempts as attempts_twin
 from tests.rules.simulator.twins import ledger as ledger_twin
 from tests.rules.simulator.twins import outbox as outbox_twin
@@ -36,6 +38,7 @@ TWINS: tuple[tuple[ModuleType, ModuleType], ...] = (
     (shelf, shelf_twin),
     (outbox, outbox_twin),
     (attempts, attempts_twin),
+    (alternation, alternation_twin),
     (ledger, ledger_twin),
     (catalog, ledger_twin),
     (standing, ledger_twin),
@@ -88,6 +91,7 @@ async def _page(t: Tables, booking: Any, page: Any) -> list[tuple[ListingSeen, L
             quantity=level.quantity if level else None,
             suspects=ledger_twin.suspects(t, (x.item_id, x.warehouse_id)),
             skip=x.skip,
+            managed=x.managed,
             same=True,
             sku=x.sku,
             own_sku=x.sku,

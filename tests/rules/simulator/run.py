@@ -225,6 +225,8 @@ class World:
         shows = self.platforms[listing.channel_id].shelf[place]
         if shows == wants or (wants == 0 and rules.policy.zero is Zero.KEEP_LAST):
             return []
+        if self.tables.shelves[listing.id].quarantined:
+            return []
         parked = self.tables.outbox.get(listing.id)
         if parked is not None and parked.parked_at is not None:
             return [f"{rules.name} {place} is parked: {parked.reason}"]

@@ -45,6 +45,7 @@ class ShelfRow:
     surprised_at: datetime | None = None
     followed: bool = False
     held: bool = False
+    quarantined: bool = False
 
 
 @dataclass(slots=True)
@@ -158,6 +159,8 @@ class Tables:
     """What is in suspense, by listing."""
     suspicions: dict[int, tuple[LevelKey, int, int]] = field(default_factory=dict)
     """Open amounts by listing: of which item and warehouse, own, others'."""
+    alternations: dict[int, Any] = field(default_factory=dict)
+    """Numbers that came back after ours, by listing."""
     stretches: dict[tuple[int, datetime], Any] = field(default_factory=dict)
     """What is kept of stretches, by listing and beginning."""
     steps: list[tuple[int, Any]] = field(default_factory=list)

@@ -104,7 +104,7 @@ async def wanted(t: Tables, listing_ids: Sequence[int]) -> dict[int, Wanted]:
             level=level.quantity if level else None,
             quantity=level.quantity if level else None,
             changed_at=max(moments, default=None),
-            served=x.gone_at is None and x.skip == "" and x.managed,
+            served=x.gone_at is None and x.skip == "" and x.managed and not s.quarantined,
             orders_asked_at=t.channels[o.channel_id].orders_asked_at,
             surprised_at=s.surprised_at,
             suspects=suspects(t, (x.item_id, x.warehouse_id)),

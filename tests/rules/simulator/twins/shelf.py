@@ -64,6 +64,7 @@ async def lock(
                 lag_asks=s.lag_asks,
                 followed=s.followed,
                 held=s.held,
+                quarantined=s.quarantined,
             )
         )
     return rows

@@ -6,6 +6,7 @@ create table alternation (
     theirs      bigint not null,
     ours        bigint not null,
     times       smallint not null,
+    repeats     smallint not null,
     at_once     smallint not null,
     last_at     timestamptz not null
 );
