@@ -14,7 +14,17 @@ from types import ModuleType
 from bench import Row, as_dict, machine
 from tests.postgres import wanted
 
-BENCHES = ("door", "booking", "propagation", "sweep", "explain", "idle", "restart", "imports")
+BENCHES = (
+    "door",
+    "booking",
+    "propagation",
+    "sweep",
+    "explain",
+    "idle",
+    "restart",
+    "imports",
+    "plan",
+)
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -138,6 +139,11 @@ class Daemon:
         self._process.kill()
         self._process.wait()
 
+    def hang_up(self) -> None:
+        """Have it take up its configuration again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
@@ -254,7 +260,7 @@ class Scene:
         return bool(self.one(f"select {tables}") == 0)
 
     def seed(self, shops: tuple[str, ...]) -> None:
-        self.daemon.ask("seed")
+        self.daemon.ask("seed", "--apply")
         linked = "select count(*) from listing l join shelf s on s.listing_id = l.id"
         linked += " where item_id is not null and s.shown is not null"
         items = self.shops.items

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from syncd.connectors.base import Page
@@ -16,6 +16,7 @@ from syncd.connectors.budget import Priority
 from syncd.connectors.http import priority
 from syncd.corridor import Channel, Core, fetch_orders, mark_duplicates, owe_linked
 from syncd.corridor.bells import rung
+from syncd.corridor.plans import hold_if_large, weigh_holds
 from syncd.corridor.speaking import speak
 from syncd.db import bookmark, catalog, shelf
 from syncd.db.catalog import ListingNow
@@ -24,8 +25,9 @@ from syncd.errors import ChannelError, DatabaseAway, RetryLater
 from syncd.fanout import CataloguePage, Found, book_readings, enter_page
 from syncd.fanout.drifting import Known, tell_in_flight
 from syncd.stock.model import ListingSeen
+from syncd.stock.plans import Radius
 from syncd.stock.policy import keeps
-from syncd.stock.rulebook import Asked
+from syncd.stock.rulebook import Asked, ChannelRules
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.sweep")
@@ -45,6 +47,8 @@ class SweepPlan:
     overlap: timedelta
     public_url: str = ""
     vanish_limit: float = 0.2
+    radius: Radius = field(default_factory=Radius)
+    """What would change more of a channel in one go is held, and waits for a person."""
     """More than this share of the known listings missing is told, and read in pieces."""
 
 
@@ -66,6 +70,8 @@ class Sweeper:
         self._core = core
         self._channel = channel
         self._plan = plan
+        self._judged: ChannelRules | None = None
+        """The rules under which it was last seen how much they change at once."""
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -91,6 +97,10 @@ class Sweeper:
         """
         began = self._core.clock()
         done = Swept()
+        rules = self._core.rulebook.channels[self._channel.id]
+        if self._judged != rules:
+            await hold_if_large(self._core, self._channel, self._plan.radius)
+            self._judged = rules
         with priority(Priority.BULK):
             done.orders = await speak(
                 self._core,
@@ -101,6 +111,7 @@ class Sweeper:
             seen = await self._sweep_listings(done)
         done.missing = await self._find_vanished(seen, done.listings)
         await owe_linked(self._core, await mark_duplicates(self._core, self._channel.id))
+        await weigh_holds(self._core, self._channel)
         async with self._core.booking("sweep_end") as (conn, booking):
             await bookmark.swept(conn, self._channel.id, booking.now)
         took_s = (self._core.clock() - began).total_seconds()

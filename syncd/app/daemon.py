@@ -16,6 +16,7 @@ from syncd.app.build import (
     make_channel,
     moved,
     problems_in,
+    radius_of,
     rulebook_of,
     tokens_of,
 )
@@ -27,7 +28,7 @@ from syncd.config import Settings, load
 from syncd.console import Access, Api, Upkeep
 from syncd.corridor import Channel, Core
 from syncd.corridor.core import utc_now
-from syncd.db import catalog, status, switches
+from syncd.db import catalog, holds, status, switches
 from syncd.db.journal import Line
 from syncd.errors import ConfigError, DatabaseAway
 from syncd.intake import Intake
@@ -203,6 +204,7 @@ class Daemon:
                 name: await catalog.enter_warehouse(conn, name)
                 for name in sorted(settings.warehouses)
             }
+            await holds.await_first_syncs(conn, utc_now())
             switches_now = await switches.switched(conn)
         return switched(rulebook_of(settings, channels, warehouses), switches_now)
 
@@ -218,7 +220,8 @@ class Daemon:
 
     def _plan(self) -> SweepPlan:
         sync, url = self._settings.sync, self._settings.http.public_url
-        return SweepPlan(sync.sweep_every, sync.sweep_overlap, url or "", sync.blast_radius)
+        radius = radius_of(self._settings)
+        return SweepPlan(sync.sweep_every, sync.sweep_overlap, url or "", sync.blast_radius, radius)
 
     async def _start_lanes(self) -> None:
         """We lead now: every channel gets its lane and its sweeps, instead of any from before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from syncd.corridor import Core, owe_linked
+from syncd.corridor.plans import end_hold
 from syncd.db import plan_rows, plans
 from syncd.db.journal import Line
 from syncd.db.plan_rows import PlanRow
@@ -33,6 +34,9 @@ async def apply(core: Core, plan_id: int) -> dict[str, object]:
         raise SyncdError(f"there is no plan {plan_id}")
     if plan.state != "applying":
         raise SyncdError(f"plan {plan_id} is {plan.state}")
+    if plan.kind not in KINDS:
+        released = await end_hold(core, plan_id, plan.kind, plan.decided_by, "applied")
+        return {"plan": plan_id, "state": "applied", "listings": released}
     rows, units = 0, 0
     while True:
         done = await _piece(core, plan, after)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from syncd.bulk import applying, seeding
 from syncd.corridor import Core
 from syncd.corridor.bells import rung
-from syncd.db import alternation, bookmark, catalog, inbox, outbox, shelf
+from syncd.corridor.plans import end_hold
+from syncd.db import alternation, bookmark, catalog, holds, inbox, outbox, shelf
 from syncd.db.bookmark import Wish
 from syncd.db.journal import Line
 from syncd.errors import DatabaseAway, SyncdError
@@ -77,8 +78,8 @@ class Bulk:
     async def _carry_out(self, wish: Wish) -> dict[str, object]:
         if wish.channel is not None and self._core.rulebook.named(wish.channel) is None:
             return {"error": f"no channel is named {wish.channel}"}
-        if wish.kind == "seed":
-            return await self.seed(wish.skus or [])
+        if wish.kind in ("seed", "seed_apply"):
+            return await self._seed(wish.skus or [], applies=wish.kind == "seed_apply")
         if wish.kind == "apply":
             return await applying.apply(self._core, wish.plan_id or 0)
         if wish.kind == "push":
@@ -134,6 +135,17 @@ class Bulk:
         """Where a reading can be compared with, it is taken first: nothing is overwritten unseen."""
         rules = self._core.rulebook.channels.get(channel_id)
         return rules is not None and not rules.blind
+
+    async def _seed(self, warehouses: Sequence[str], *, applies: bool) -> dict[str, object]:
+        """Seed; `applies`: whatever the first syncs of channels would change is said yes to."""
+        async with self._core.db.transaction("first_syncs") as conn:
+            waiting = await holds.first_syncs(conn)
+        if applies:
+            for plan_id in waiting:
+                await end_hold(self._core, plan_id, "first_sync", "seed --apply", "applied")
+            waiting = []
+        done = await self.seed(warehouses)
+        return done | {"first_syncs": waiting} if waiting else done
 
     async def seed(self, warehouses: Sequence[str]) -> dict[str, object]:
         """First counts of warehouses (names; none: of all) from their sources."""

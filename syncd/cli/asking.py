@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from syncd.cli.common import ask_daemon, clean_errors, config_option, main
+from syncd.cli.common import NEEDS_PERSON, ask_daemon, clean_errors, config_option, main
 
 wait_option = click.option(
     "--wait", "wait_s", default=600.0, show_default=True, help="Seconds to wait for the daemon."
@@ -42,14 +43,20 @@ def push(
 @main.command()
 @config_option
 @click.argument("warehouses", nargs=-1)
+@click.option("--apply", "applies", is_flag=True, help="Say yes to the first syncs that follow.")
 @wait_option
 @clean_errors
-def seed(config: Path, warehouses: tuple[str, ...], wait_s: float) -> None:
+def seed(config: Path, warehouses: tuple[str, ...], applies: bool, wait_s: float) -> None:
     """Take the first counts of WAREHOUSES (all where none is named) from their sources.
 
-    Items that have a count keep it: a seed can be repeated.
+    Items that have a count keep it: a seed can be repeated. What it would change on each channel
+    waits for a yes, as a plan: see syncd plan list.
     """
-    ask_daemon(config, "seed", None, list(warehouses), wait_s)
+    kind = "seed_apply" if applies else "seed"
+    done = ask_daemon(config, kind, None, list(warehouses), wait_s)
+    if done.get("first_syncs"):
+        click.echo("what this changes on each channel waits: syncd plan list", err=True)
+        sys.exit(NEEDS_PERSON)
 
 
 @main.command()

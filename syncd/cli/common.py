@@ -113,8 +113,9 @@ async def with_database(config: Path, work: Callable[[Any], Awaitable[None]]) ->
 
 def ask_daemon(
     config: Path, kind: str, channel: str | None, names: Sequence[str] | None, wait_s: float
-) -> None:
-    """Put a wish in the database, ring, and wait for its result; exits 1 where it failed."""
+) -> dict[str, Any]:
+    """Put a wish in the database, ring, and give its result once it is there; exits 1 where it failed."""
+    done: dict[str, Any] = {}
 
     async def work(database: Any) -> None:
         from syncd.db import bookmark  # noqa: PLC0415 - other commands start faster without it
@@ -129,9 +130,11 @@ def ask_daemon(
                 click.echo(json.dumps(result))
                 if "error" in result:
                     sys.exit(FAILED)
+                done.update(result)
                 return
             await asyncio.sleep(WAIT_POLL_S)
         click.echo(f"asked (wish {wish}); no daemon has done it within {wait_s:.0f} s", err=True)
         sys.exit(FAILED)
 
     asyncio.run(with_database(config, work))
+    return done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,9 @@ from syncd.cli.common import (
 )
 from syncd.cli.progress import Progress
 from syncd.errors import SyncdError
+
+HELD_READ = 100_000
+"""So many held listings are looked through for those that would change."""
 
 wait_option = click.option(
     "--wait", "wait_s", default=3600.0, show_default=True, help="Seconds to wait for the daemon."
@@ -71,7 +75,8 @@ def plan_show(config: Path, number: int, rows: int, as_json: bool) -> None:
     """What plan NUMBER would change: in all, on each channel, and row by row."""
 
     async def work(database: Any) -> None:
-        await print_plan(database, number, as_json, rows or 2**31)
+        if not await print_plan(database, number, as_json, rows or 2**31):
+            await _print_held(database, config, number, as_json, rows or 2**31)
 
     asyncio.run(with_database(config, work))
 
@@ -121,11 +126,12 @@ async def _why_not(conn: Any, number: int) -> str:
 
 async def apply_plan(database: Any, number: int, actor: str, wait_s: float, as_json: bool) -> None:
     """Say yes to a plan and wait until the daemon has made it; exits 1 where it did not."""
-    from syncd.db import bookmark, plans  # noqa: PLC0415 - other commands start faster without it
+    from syncd.db import bookmark, holds, plans  # noqa: PLC0415 - other commands start faster
 
     async with database.transaction("plan_yes") as conn:
         now = datetime.now(UTC)
-        if not await plans.decide(conn, number, "applying", now, actor):
+        states = ("open", "rejected") if await holds.holds(conn, number) else ("open",)
+        if not await plans.decide(conn, number, "applying", now, actor, before=states):
             raise SyncdError(await _why_not(conn, number))
         wish = await bookmark.ask(conn, "apply", None, None, now, plan_id=number)
         found = await plans.get(conn, number)
@@ -194,15 +200,17 @@ def _line(one: Any) -> str:
     return f"{one.id:>5}  {one.kind:<12} {one.state:<9} {one.title}  {words}".rstrip()
 
 
-async def print_plan(database: Any, number: int, as_json: bool, limit: int = 20) -> None:
-    """Show a plan, and this many of its rows as they stand now."""
-    from syncd.db import plan_rows, plans  # noqa: PLC0415 - other commands start faster
+async def print_plan(database: Any, number: int, as_json: bool, limit: int = 20) -> bool:
+    """Show a plan of counts, and this many of its rows as they stand now; False: it is none."""
+    from syncd.db import holds, plan_rows, plans  # noqa: PLC0415 - other commands start faster
     from syncd.stock.plans import booked_by  # noqa: PLC0415 - the same
 
     async with database.transaction("plan_show") as conn:
         found = await plans.get(conn, number)
         if found is None:
             raise SyncdError(f"there is no plan {number}")
+        if await holds.holds(conn, number):
+            return False
         rows = await plan_rows.rows(conn, number, 0, limit)
     table = [
         {
@@ -221,7 +229,7 @@ async def print_plan(database: Any, number: int, as_json: bool, limit: int = 20)
     if as_json:
         said = as_dict(found) | {"plan": number, "changes": table}
         click.echo(json.dumps(said, default=str, indent=2))
-        return
+        return True
     click.echo(_line(found).strip())
     show_reaches(found.said)
     for row in table:
@@ -232,6 +240,35 @@ async def print_plan(database: Any, number: int, as_json: bool, limit: int = 20)
         click.echo(f"  … {found.rows - len(table)} more rows")
     if found.state == "open":
         click.echo(f"syncd plan apply {number}, or syncd plan reject {number}")
+    return True
+
+
+async def _print_held(database: Any, config: Path, number: int, as_json: bool, limit: int) -> None:
+    """Show a plan that holds listings: what each shows, and would show."""
+    from syncd.app.build import named_rulebook  # noqa: PLC0415 - other commands start faster
+    from syncd.config import load  # noqa: PLC0415 - the same
+    from syncd.corridor.plans import target_of  # noqa: PLC0415 - the same
+    from syncd.db import holds, plans  # noqa: PLC0415 - the same
+
+    rulebook = await named_rulebook(database, load(config, os.environ))
+    async with database.transaction("plan_held") as conn:
+        found = await plans.get(conn, number)
+        page = await holds.held_page(conn, number, 0, max(limit, HELD_READ))
+    rows: list[dict[str, Any]] = []
+    for one in page:
+        wants = target_of(rulebook, one)
+        if wants is not None and wants != one.shown and len(rows) < limit:
+            rows.append({"sku": one.sku, "shows": one.shown, "would_show": wants})
+    if as_json:
+        said = as_dict(found) | {"plan": number, "changes": rows}
+        click.echo(json.dumps(said, default=str, indent=2))
+        return
+    assert found is not None
+    click.echo(_line(found).strip())
+    show_reaches(found.said)
+    for row in rows:
+        click.echo(f"  {row['sku']}  shows {row['shows']}, would show {row['would_show']}")
+    click.echo(f"syncd plan apply {number}, or syncd plan reject {number}")
 
 
 def show_reaches(said: dict[str, Any]) -> None:

@@ -255,7 +255,10 @@ with given as (
             else excluded.skip end
     returning id
 )
-insert into shelf (listing_id, turn) select id, 0 from entered order by id on conflict do nothing
+insert into shelf (listing_id, turn, held_by)
+select id, 0, (select p.id from plan p
+               where p.channel_id = $1 and p.kind = 'first_sync' and p.state = 'open') as held_by
+from entered order by id on conflict do nothing
 """
 # Every part is one pass over its rows, whatever the planner believes of a table that just grew.
 # `is true` keeps the look into a hash of the page from becoming a join, looped row by row.

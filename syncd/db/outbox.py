@@ -91,13 +91,15 @@ class Candidate:
     withheld: str
     orphaned: bool
     looking: bool
+    held_by: int | None
+    keeps: int | None
 
 
 _CANDIDATE = """
     s.listing_id, l.channel_id, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
     l.batch_group, l.item_id, l.warehouse_id, o.version, o.forced, o.batch_cap, o.owed_at,
     o.received_at, s.shown, s.stale_times, l.withheld, l.orphaned,
-    exists (select from look k where k.listing_id = s.listing_id) as looking"""
+    exists (select from look k where k.listing_id = s.listing_id) as looking, s.held_by, s.keeps"""
 
 CANDIDATES = f"""
 with pick as (

@@ -491,9 +491,12 @@ create table shelf (
     quarantined_at timestamp with time zone,
     observed bigint,
     observed_at timestamp with time zone,
+    held_by bigint,
+    keeps bigint,
     constraint shelf_pkey PRIMARY KEY (listing_id),
     constraint shelf_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
 ) with (fillfactor=70);
+CREATE INDEX shelf_held ON public.shelf USING btree (held_by, listing_id) WHERE (held_by IS NOT NULL);
 comment on table shelf is 'The hot half of a listing; no index but the key, so that every update is heap-only.';
 comment on column shelf.shown is 'Last value that is accounted for (levels) or predicted (orders); null: not known yet.';
 comment on column shelf.shown_at is 'The platform''s stamp of it.';
@@ -501,6 +504,8 @@ comment on column shelf.attempt_id is 'The one open attempt; while set, nothing 
 comment on column shelf.surprised_at is 'Our clock: when a reading last found what no order explains; a blind raise waits for an order fetch that began after it.';
 comment on column shelf.quarantined_at is 'Since when nothing is written, since another writer puts its own number back each time.';
 comment on column shelf.observed is 'What the newest reading that said something new said, for people; nothing is decided by it.';
+comment on column shelf.held_by is 'The plan that holds what its listing is owed; null: none.';
+comment on column shelf.keeps is 'What a held listing shows meanwhile; null: not known yet, and nothing is written.';
 
 create table stock_count (
     id bigint not null generated always as identity,

@@ -34,12 +34,16 @@ class Shelf:
     lag_asks: int
     quarantined: bool = False
     """Another writer alternates with us: nothing is written."""
+    held_by: int | None = None
+    """The plan that holds what it is owed; None: none."""
+    keeps: int | None = None
+    """What it shows while it is held; None: not known yet."""
 
 
 LOCK = """
 select s.listing_id, l.channel_id, l.location, coalesce(l.known_as, l.sku) as sku, l.item_id,
     l.warehouse_id, l.managed, l.skip, l.withheld, l.orphaned, l.gone_at is not null as gone, s.shown, s.shown_at, s.turn, s.attempt_id is not null as attempt_open,
-    s.lag_asks, s.quarantined_at is not null as quarantined
+    s.lag_asks, s.quarantined_at is not null as quarantined, s.held_by, s.keeps
 from shelf s join listing l on l.id = s.listing_id
 where s.listing_id in (
     select b.id

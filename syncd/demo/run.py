@@ -141,7 +141,7 @@ class Demo:
     async def _seed(self) -> None:
         """First counts from the source, webhooks everywhere, and every store equal."""
         self.scene.phase = "seeding"
-        await self.daemon.ask("seed")
+        await self.daemon.ask("seed", "--apply")
         await self._until(self._swept_since(0.0), SEED_S, "the first sweeps did not end")
         await self._until(
             lambda: self._driver.disagreeing() == 0, SEED_S, "the stores did not become equal"

@@ -49,6 +49,10 @@ class Booking:
     """Rows (location, remote) of the page that get a first count once orders are known to its answer."""
     relisted: dict[int, set[str]] = field(default_factory=dict)
     """Skus by channel of which messages told: after the commit, see whether they are listed twice."""
+    fell: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Units that facts took of (item, warehouse) and no held listing yielded to yet."""
+    rose: Counter[int] = field(default_factory=Counter)
+    """Units by which a listing was found higher on its channel."""
     suspense: Counter[tuple[int, str]] = field(default_factory=Counter)
 
     def take(self, other: Booking) -> None:

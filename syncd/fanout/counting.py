@@ -74,6 +74,7 @@ async def book_counts(conn: Connection, booking: Booking, counts: Sequence[Count
         if delta or key in first:
             movements.append((_movement(count, key, delta, first), count.counted_at))
     after = await _book(conn, booking, movements, first)
+    booking.fell.clear()  # what a plan takes is no fact: nothing held yields to it
     await _remember(conn, booking, counts, made, first)
     taken_back = [(ids[c.sku], c.warehouse_id) for c in counts if c.uncounts]
     if taken_back:

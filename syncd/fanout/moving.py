@@ -26,6 +26,9 @@ async def book(
     The shelves of their items are locked. `counted_at`: see `ledger.book`.
     """
     found = await ledger.book(conn, movements, booking.now, counted_at)
+    for now in found:
+        if now.delta < 0:
+            booking.fell[now.item_id, now.warehouse_id] -= now.delta
     inside = {(now.item_id, now.warehouse_id) for now in found if now.inside}
     if not inside:
         return found

@@ -12,6 +12,7 @@ from syncd.db.outbox import Owe
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf
 from syncd.fanout.booking import Booking
+from syncd.fanout.holding import yielding
 from syncd.stock.decide import Rank, owed
 from syncd.stock.model import Truth
 from syncd.stock.policy import Zero
@@ -36,7 +37,7 @@ async def owe_deliveries(
     """
     owes: list[Owe] = []
     unread: list[int] = []
-    for row in shelves:
+    for row in await yielding(conn, booking, shelves):
         key = _key(row)
         if key is None or key not in levels:
             continue
@@ -46,7 +47,9 @@ async def owe_deliveries(
             booking.skip(_skipped(row, reason or "channel_removed"))
             continue
         none = booking.rules.shows_none(key[1], orphaned=row.orphaned)
-        wants = rules.target_of(Asked(row.listing_id, row.sku, key[1], none), levels[key])
+        wants = rules.target_of(
+            Asked(row.listing_id, row.sku, key[1], none, row.keeps), levels[key]
+        )
         unknown = row.shown is None and rules.truth is Truth.LEVELS and not row.attempt_open
         reason = rules.withholds(row.sku, wants, row.shown, orphaned=row.orphaned)
         if reason and not (reason == Zero.KEEP_LAST and unknown):
@@ -80,7 +83,13 @@ def skip_reason(row: Shelf, rules: ChannelRules | None) -> str:
         return row.skip
     if not row.managed:
         return "unmanaged"
-    return rules.leaves_out(row.sku, row.withheld) or ("quarantined" if row.quarantined else "")
+    if row.quarantined:
+        unsure = "quarantined"
+    elif row.held_by is not None and row.keeps is None and rules.truth is not Truth.LEVELS:
+        unsure = "held"
+    else:
+        unsure = ""
+    return rules.leaves_out(row.sku, row.withheld) or unsure
 
 
 def _skipped(row: Shelf, reason: str) -> Line:

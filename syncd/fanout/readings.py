@@ -238,6 +238,7 @@ async def _movements(
             and (row.item_id, row.warehouse_id) in levels
         ):
             delta = reading.quantity - row.shown
+            booking.rose[row.listing_id] = max(delta, 0)
             kind, note = _explained(delta, notes.get(row.listing_id, []))
             movements.append(_movement(booking, row, reading, delta, kind, note, asked_at))
             received[row.item_id, row.warehouse_id] = reading.received_at

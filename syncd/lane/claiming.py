@@ -108,7 +108,8 @@ def _sort_out(
         want = wanted.get(candidate.listing_id)
         if want is None:
             continue
-        if want.quantity is None or not want.served:
+        unsure = candidate.held_by is not None and candidate.keeps is None
+        if unsure or want.quantity is None or not want.served:
             done.dropped.append(candidate.listing_id)
             continue
         wants = rules.target_of(_asked(booking, candidate), want)
@@ -145,7 +146,7 @@ def _waits_for_orders(
 def _asked(booking: Booking, candidate: Candidate) -> Asked:
     warehouse_id = candidate.warehouse_id
     none = booking.rules.shows_none(warehouse_id, orphaned=candidate.orphaned)
-    return Asked(candidate.listing_id, candidate.sku, warehouse_id, none)
+    return Asked(candidate.listing_id, candidate.sku, warehouse_id, none, candidate.keeps)
 
 
 def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, wants: int) -> bool:

@@ -46,6 +46,16 @@ def booked_by(
     return quantity - (level - later)
 
 
+def kept(keeps: int | None, shown: int | None, fell: int, rose: int = 0) -> int | None:
+    """What a held listing shows meanwhile: what it showed, less the units that facts took.
+
+    `rose`: units by which its own count was found higher there. None: not known yet.
+    """
+    if keeps is None:
+        return shown
+    return max(keeps - fell, min(keeps, 0)) + rose
+
+
 @dataclass(slots=True)
 class Tally:
     """What a plan does to counts, in all."""

@@ -91,6 +91,8 @@ class Inputs:
     """Changes made on this very listing that are not settled yet; they are added after every limit, and 0 stays one."""
     gone: bool = False
     """Its source lists it no more, and its warehouse shows none of such."""
+    held: int | None = None
+    """What it keeps while a plan holds it, whatever the rules say. None: it is not held."""
 
     @property
     def left(self) -> int:
@@ -194,6 +196,10 @@ def _gone(_value: int, given: Inputs, _: Policy) -> Applied:
     return (0, "its source lists it no more") if given.gone else None
 
 
+def _held(_value: int, given: Inputs, _: Policy) -> Applied:
+    return (given.held, "kept until a plan is applied") if given.held is not None else None
+
+
 RULES: tuple[tuple[str, Callable[[int, Inputs, Policy], Applied]], ...] = (
     ("holds", _holds),
     ("suspense", _suspense),
@@ -207,6 +213,7 @@ RULES: tuple[tuple[str, Callable[[int, Inputs, Policy], Applied]], ...] = (
     ("floor", _floor),
     ("own_edits", _own_edits),
     ("gone", _gone),
+    ("held", _held),
 )
 """Every rule in the order it is applied."""
 

@@ -35,6 +35,8 @@ class Asked(NamedTuple):
     warehouse_id: int
     gone: bool = False
     """Its item is gone at the source of a warehouse that shows none of such."""
+    keeps: int | None = None
+    """What it keeps while a plan holds it; None: it is not held."""
 
 
 def truth_of(platform: Truth, edits: Edits | None) -> Truth:
@@ -123,7 +125,8 @@ class ChannelRules:
     def target_of(self, asked: Asked, standing: Standing) -> int:
         """What this listing should show; the number that `derive` explains."""
         policy = self.policy_of(asked.sku)
-        if self.claimants or asked.gone or not is_plain(standing):
+        special = asked.gone or asked.keeps is not None
+        if self.claimants or special or not is_plain(standing):
             return target_of(self.inputs_of(asked, standing), policy)
         assert standing.quantity is not None
         return target(standing.quantity, policy)
@@ -135,13 +138,14 @@ class ChannelRules:
     def kept(self, asked: Asked, standing: Standing) -> dict[str, Any] | None:
         """What the target of this listing is made from, to be stored; None: of the level alone."""
         policy = self.policy_of(asked.sku)
-        if policy == UNRULED and not (self.claimants or asked.gone) and is_plain(standing):
+        special = asked.gone or asked.keeps is not None
+        if policy == UNRULED and not (self.claimants or special) and is_plain(standing):
             return None
         return kept(self.inputs_of(asked, standing), policy)
 
     def inputs_of(self, asked: Asked, standing: Standing) -> Inputs:
         """All that the target of a listing is made from besides its policy: what was read, and claims."""
-        given = replace(inputs(standing, asked.listing_id), gone=asked.gone)
+        given = replace(inputs(standing, asked.listing_id), gone=asked.gone, held=asked.keeps)
         for claimant in self.claimants.get(asked.warehouse_id, ()):
             below = claimant.policy_of(asked.sku).last_units
             if not below or claimant.excludes(asked.sku):

@@ -304,7 +304,7 @@ class Process:
 
     async def seeded(self, within_s: float = 30.0) -> None:
         """First counts, webhooks registered, every store equal to the source."""
-        await self.done("seed")
+        await self.done("seed", "--apply")
         await until(
             lambda: not disagreeing(self.stores), within_s, lambda: str(disagreeing(self.stores))
         )

@@ -99,6 +99,18 @@ async def test_channels_come_change_and_go_under_load(
         async with posting(process, shopify, "shopify") as answers:
             process.config["channels"]["fourth"] = process.channel("fourth", fourth)
             assert await process.reload() == []
+
+            async def waits() -> bool:
+                return bool(
+                    await process.asked(
+                        "select count(*) from plan where rows > 0 and state = 'open'"
+                    )
+                )
+
+            await until(waits, 20, "the new channel's first sync is a plan")
+            assert max(fourth.shelves().values()) <= 1
+            number = await process.asked("select id from plan where rows > 0 and state = 'open'")
+            await process.done("plan", "apply", str(number))
             await until(
                 lambda: min(fourth.shelves().values()) > 1,
                 20,
