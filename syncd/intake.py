@@ -99,7 +99,8 @@ class Intake:
     async def _book_batch(self, claimed: list[QueuedEvent]) -> Booking:
         """Book a batch; gives what it did. `claimed` is told its events, should it fail."""
         async with self._core.booking("intake") as (conn, booking):
-            events = await inbox.claim(conn, booking.now, self._limit)
+            paused = sorted(self._core.paused)
+            events = await inbox.claim(conn, booking.now, self._limit, paused)
             claimed += events
             if not events:
                 return booking

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from random import Random
 
 from pydantic import ValidationError
@@ -221,7 +221,9 @@ def _policy(settings: PolicySettings) -> Policy:
 
 
 def rulebook_of(
-    settings: Settings, channel_ids: Mapping[str, int], warehouse_ids: Mapping[str, int]
+    settings: Settings,
+    channel_ids: Mapping[str, int],
+    warehouse_ids: Mapping[str, int],
 ) -> Rulebook:
     """All rules of a configuration, and of the channel of what is posted for none."""
     channels = with_claimants(
@@ -299,10 +301,16 @@ def make_channel(
         wait_seconds=metrics.budget_wait_seconds.observe,
     )
     http = Http(options.base_url, budget, observer=_observer(rules.name, metrics))
-    by_location = caps.places_on_request and rules.truth is Truth.ORDERS and rules.by_location
+    by_location = asks_locations(rules, caps)
     more = {"by_location": True} if by_location else {}
     connector = platform.connector(options, http, clock, **more)
-    return Channel(rules, connector, http, Breaker(clock=monotonic, rng=rng))
+    breaker = Breaker(clock=monotonic, rng=rng)
+    return Channel(rules, connector, http, breaker, by_location=by_location)
+
+
+def asks_locations(rules: ChannelRules, caps: Capabilities) -> bool:
+    """True where a channel's orders have to be asked which location sends each of their lines."""
+    return caps.places_on_request and rules.truth is Truth.ORDERS and rules.by_location
 
 
 def _observer(name: str, metrics: Metrics) -> CallObserver:
@@ -313,47 +321,10 @@ def _observer(name: str, metrics: Metrics) -> CallObserver:
     return observe
 
 
-def moved(
-    settings: Settings, counted: Sequence[tuple[str, str, str | None, str | None]]
-) -> list[str]:
-    """What a configuration would move against the counts in the database; only a cut-over may.
-
-    `counted`: (channel, platform, location, warehouse), as `db.status.mapped` gives them.
-    """
-    found = []
-    for name, platform, location, warehouse in counted:
-        channel = settings.channels.get(name)
-        if channel is None:
-            continue
-        if channel.platform != platform:
-            found.append(f"channels.{name}.platform: was {platform}; use another name")
-        elif location is not None and warehouse is not None:
-            now = channel.warehouse_of(location)
-            if now != warehouse:
-                found.append(
-                    f'channels.{name}.locations."{location}": cannot move from {warehouse} to '
-                    f"{now or 'nowhere'} while stock is counted"
-                )
-    return found
-
-
-def remapped(old: Settings, new: Settings) -> list[str]:
-    """Changes of mapping, platform or truth that need a cut-over, which this version refuses."""
-    found = []
-    for name in old.channels.keys() & new.channels.keys():
-        before, after = old.channels[name], new.channels[name]
-        if before.platform != after.platform:
-            found.append(f"channels.{name}.platform: cannot change; use another name")
-            continue
-        if _truth(before, capabilities_of(name, before)) is not _truth(
-            after, capabilities_of(name, after)
-        ):
-            found.append(f"channels.{name}.truth: cannot change while stock is counted")
-        for location in sorted({*before.locations, *after.locations}):
-            was, now = before.warehouse_of(location), after.warehouse_of(location)
-            if was is not None and was != now:
-                found.append(
-                    f'channels.{name}.locations."{location}": cannot move from {was} to '
-                    f"{now or 'nowhere'} while stock is counted"
-                )
-    return found
+def moved(settings: Settings, known: Mapping[str, str]) -> list[str]:
+    """Channels whose platform is another than the one known (by name) in the database."""
+    return [
+        f"channels.{name}.platform: was {known[name]}; use another name"
+        for name, channel in settings.channels.items()
+        if known.get(name, channel.platform) != channel.platform
+    ]

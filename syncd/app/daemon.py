@@ -14,27 +14,26 @@ from syncd.app import housekeeping
 from syncd.app.build import (
     channel_problems,
     make_channel,
-    moved,
     problems_in,
     radius_of,
-    rulebook_of,
     tokens_of,
 )
+from syncd.app.inforce import InForce, in_force, keep
 from syncd.app.reload import prepare
-from syncd.app.running import Running
 from syncd.app.storage import Storage
+from syncd.app.walking import Walking, close
 from syncd.bulk import Bulk
 from syncd.config import Settings, load
 from syncd.console import Access, Api, Upkeep
-from syncd.corridor import Channel, Core
+from syncd.corridor import Core
 from syncd.corridor.core import utc_now
-from syncd.db import catalog, holds, status, switches
+from syncd.db import holds
 from syncd.db.journal import Line
 from syncd.errors import ConfigError, DatabaseAway
 from syncd.intake import Intake
 from syncd.reconcile import SweepPlan
 from syncd.server import Address, Door, DoorChannel, GroupedStore, Ops
-from syncd.stock.rulebook import INTERNAL, Rulebook, switched
+from syncd.stock.rulebook import INTERNAL, Rulebook
 from syncd.telemetry import logs, notify
 from syncd.telemetry.health import Health
 from syncd.telemetry.looplag import LoopLag
@@ -59,7 +58,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
-        self._running: dict[str, Running] = {}
+        self._walking = Walking(self.metrics, self._supervise, self._switched)
         self._lag = LoopLag(self.metrics.event_loop_lag_seconds)
         self.door_addresses: list[Address] = []
         self.ops_addresses: list[Address] = []
@@ -123,14 +122,13 @@ class Daemon:
         db = self._storage.db
         self.core = Core(db, self.metrics, Rulebook({}))
         await housekeeping.retain(self.core, self._settings.sync)
-        self.core.rulebook = await self._rulebook(self._settings)
+        self._walking.join(self.core)
+        await self._take_rules(await self._in_force(self._settings))
         for rules in self.core.rulebook.channels.values():
             if rules.name == INTERNAL:
                 continue  # nobody is called there
-            channel = make_channel(
-                rules, self._settings.channels[rules.name], self.metrics, utc_now
-            )
-            self._admit(channel)
+            settings = self._settings.channels[rules.name]
+            self._walking.admit(make_channel(rules, settings, self.metrics, utc_now))
         self._store = GroupedStore(db, utc_now, self.core.bells.intake.set)
         http = self._settings.http
         self._door = Door(
@@ -188,29 +186,35 @@ class Daemon:
 
     def _check_channels(self) -> tuple[bool, dict[str, str]]:
         """Closed channels are told, and do not make the daemon unready: the others go on."""
-        return True, {c.name: c.closed or "open" for c in self.core.channels.values()}
+        pending = self._walking.pending
+        return True, {
+            c.name: c.closed or ("being cut over" if c.name in pending else "open")
+            for c in self.core.channels.values()
+        }
 
-    async def _rulebook(self, settings: Settings) -> Rulebook:
+    async def _in_force(self, settings: Settings) -> InForce:
         async with self._storage.db.transaction("enter_names") as conn:
-            problems = moved(settings, await status.mapped(conn))
-            if problems:
-                raise ConfigError(problems)
-            channels = {
-                name: await catalog.enter_channel(conn, name, channel.platform)
-                for name, channel in sorted(settings.channels.items())
-            }
-            channels[INTERNAL] = await catalog.enter_channel(conn, INTERNAL, "api")
-            warehouses = {
-                name: await catalog.enter_warehouse(conn, name)
-                for name in sorted(settings.warehouses)
-            }
+            found = await in_force(conn, settings)
             await holds.await_first_syncs(conn, utc_now())
-            switches_now = await switches.switched(conn)
-        return switched(rulebook_of(settings, channels, warehouses), switches_now)
+            return found
 
-    def _admit(self, channel: Channel) -> None:
-        self.core.channels[channel.id] = channel
-        self.metrics.channel_added(channel.name, channel.rules.platform)
+    async def _take_rules(self, found: InForce) -> None:
+        async with self._storage.db.transaction("keep_rules") as conn:
+            await keep(conn, found, utc_now())
+        self._walking.adopt(found)
+
+    async def _switched(self) -> None:
+        """A cut-over was made, here or by the daemon that leads: go by what is in force now."""
+        async with self._reloading:
+            await self._align()
+
+    async def _align(self) -> None:
+        await self._take_rules(await self._in_force(self._settings))
+        await self._walking.end_cut_overs()
+        await self._walking.remake(self._settings)
+        self._door.channels = self._door_channels()
+        if self._storage.leading:
+            self._walking.start(self._plan())
 
     def _door_channels(self) -> dict[str, DoorChannel]:
         return {
@@ -223,29 +227,22 @@ class Daemon:
         radius = radius_of(self._settings)
         return SweepPlan(sync.sweep_every, sync.sweep_overlap, url or "", sync.blast_radius, radius)
 
+    @property
+    def _bound_s(self) -> float:
+        return self._settings.sync.drain_timeout.total_seconds()
+
     async def _start_lanes(self) -> None:
         """We lead now: every channel gets its lane and its sweeps, instead of any from before."""
         async with self._reloading:
-            names = [channel.name for channel in self.core.channels.values()]
-            await asyncio.gather(*map(self._start_lane, names))
-
-    async def _start_lane(self, name: str) -> None:
-        earlier = self._running.pop(name, None)
-        if earlier is not None:
-            await earlier.stop(self._settings.sync.drain_timeout.total_seconds())
-        self._run_channel(next(c for c in self.core.channels.values() if c.name == name))
+            await self._walking.rest()
+            await self._walking.stop(self._bound_s)
+            await self._align()
 
     async def _stop_lanes(self) -> None:
         """Another daemon leads: ours would only be in its way."""
         async with self._reloading:
-            stopped, self._running = list(self._running.values()), {}
-            bound_s = self._settings.sync.drain_timeout.total_seconds()
-            await asyncio.gather(*(running.stop(bound_s) for running in stopped))
-
-    def _run_channel(self, channel: Channel) -> None:
-        running = Running(self.core, channel, self._plan())
-        self._running[channel.name] = running
-        running.start(self._supervise)
+            await self._walking.rest()
+            await self._walking.stop(self._bound_s)
 
     def _supervise(self, name: str, walk: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Run a walker for ever: one that falls over is told of and started again."""
@@ -275,6 +272,9 @@ class Daemon:
             if self._lag.healthy():
                 notify.watchdog()
             await asyncio.sleep(min(interval_s or STATUS_S, STATUS_S))
+            if self._walking.pending and not self._storage.leading:
+                with suppress(DatabaseAway):
+                    await self._switched()
             closed = sum(1 for c in self.core.channels.values() if c.closed)
             notify.status(f"{len(self.core.channels)} channels, {closed} closed")
 
@@ -282,6 +282,7 @@ class Daemon:
         """Take up the configuration as it is now, or keep the old one and say every reason."""
         async with self._reloading:
             notify.reloading()
+            await self._walking.rest()
             try:
                 await self._take_up(self.load())
             except (ConfigError, DatabaseAway) as error:
@@ -289,6 +290,8 @@ class Daemon:
                 log.warning("config.reload_refused", problems=problems)
                 self.core.note(Line("reload_refused", reason="; ".join(problems)))
                 self.metrics.config_last_reload_successful.set(0)
+                with suppress(DatabaseAway):
+                    await self._align()
                 return False
             finally:
                 notify.ready("reloaded")
@@ -297,40 +300,33 @@ class Daemon:
             return True
 
     async def _take_up(self, new: Settings) -> None:
-        plan = await prepare(self._settings, new, self._rulebook, self.metrics)
-        stopped = [self._running.pop(n) for n in plan.stops if n in self._running]
+        plan = await prepare(self._settings, new, self.core.rulebook, self._in_force, self.metrics)
         replaced = [c for c in self.core.channels.values() if c.name in plan.stops]
+        async with self._storage.db.transaction("keep_rules") as conn:
+            await keep(conn, plan.found, utc_now())
         # one step, no await: from here on everybody sees the new rules
         self._settings = plan.settings
-        self.core.rulebook = plan.rulebook
         for channel_id in plan.gone:
             gone = self.core.channels.pop(channel_id)
             self.metrics.channel_removed(gone.name)
-        for rules in plan.rulebook.channels.values():
-            running = self.core.channels.get(rules.id)
-            if running is not None and running.rules != rules:
-                running.rules = rules
-                # other last units in its warehouse move the targets of a channel that goes on
-                self.core.bells.sweeps[rules.id].set()
+        self._walking.adopt(plan.found)
         for channel in plan.made:
-            self._admit(channel)
+            self._walking.admit(channel)
         self._door.channels = self._door_channels()
         self._ask_for_tokens(plan.settings)
         logs.configure(plan.settings.log.level, plan.settings.log.format, plan.settings.secrets())
-        bound_s = self._settings.sync.drain_timeout.total_seconds()
-        await asyncio.gather(*(r.stop(bound_s) for r in stopped))
+        await self._walking.stop(self._bound_s, plan.stops)
         for channel in replaced:
-            await _close(channel)
+            await close(channel)
         if self._storage.leading:
-            for name in plan.starts:
-                channel = next(c for c in self.core.channels.values() if c.name == name)
-                self._run_channel(channel)
+            self._walking.start(self._plan())
         self.core.bells.intake.set()
         said = {
             "added": plan.added,
             "removed": plan.removed,
             "changed": plan.changed,
             "needs_restart": plan.needs_restart,
+            "cut_over": sorted(plan.found.pending),
         }
         log.info("config.reloaded", **said)
         told = "; ".join(f"{what}: {', '.join(names)}" for what, names in said.items() if names)
@@ -344,9 +340,8 @@ class Daemon:
         with suppress(TimeoutError):
             async with asyncio.timeout(bound_s.total_seconds()):
                 await self._door.stop()
-                await asyncio.gather(
-                    *(r.stop(bound_s.total_seconds()) for r in self._running.values())
-                )
+                await self._walking.rest()
+                await self._walking.stop(bound_s.total_seconds())
         ending = [*self._tasks, *self._reloads]
         for task in ending:
             task.cancel()
@@ -356,12 +351,4 @@ class Daemon:
         await self._lag.stop()
         await self._ops.stop()
         for channel in self.core.channels.values():
-            await _close(channel)
-
-
-async def _close(channel: Channel) -> None:
-    """Let go of a channel's connections; what goes wrong then hurts nobody."""
-    with suppress(Exception):
-        await channel.connector.close()
-    channel.http.budget.close()
-    await channel.http.close()
+            await close(channel)

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from syncd.app.build import make_channel, remapped
+from syncd.app.build import make_channel
+from syncd.app.inforce import InForce
 from syncd.config import Settings, diff
 from syncd.corridor import Channel
 from syncd.corridor.core import utc_now
@@ -25,7 +26,7 @@ class ReloadPlan:
     """What a reload swaps in. `made`: channels whose connector is new, already proved."""
 
     settings: Settings
-    rulebook: Rulebook
+    found: InForce
     made: list[Channel]
     gone: list[int]
     added: list[str]
@@ -47,16 +48,14 @@ class ReloadPlan:
 async def prepare(
     old: Settings,
     new: Settings,
-    rulebook: Callable[[Settings], Awaitable[Rulebook]],
+    running: Rulebook,
+    in_force: Callable[[Settings], Awaitable[InForce]],
     metrics: Metrics,
 ) -> ReloadPlan:
     """Check a new configuration against the running one and prove its new credentials.
 
     Raises ConfigError with every reason why it cannot be taken up; DatabaseAway likewise.
     """
-    problems = remapped(old, new)
-    if problems:
-        raise ConfigError(problems)
     found = diff(old, new)
     kept = new.model_copy(
         update={
@@ -72,11 +71,10 @@ async def prepare(
             "ops": new.ops.model_copy(update={"listen": old.ops.listen}),
         }
     )
-    book = await rulebook(kept)
-    old_book = await rulebook(old)
+    wanted = await in_force(kept)
     made = [
         make_channel(rules, kept.channels[rules.name], metrics, utc_now)
-        for rules in book.channels.values()
+        for rules in wanted.rulebook.channels.values()
         if rules.name in {*found.added, *found.changed}
     ]
     problems = [p for p in await asyncio.gather(*map(_prove, made)) if p]
@@ -86,10 +84,10 @@ async def prepare(
         raise ConfigError(problems)
     if found.needs_restart:
         log.warning("config.needs_restart", keys=list(found.needs_restart))
-    gone = [r.id for r in old_book.channels.values() if r.name in found.removed]
+    gone = [r.id for r in running.channels.values() if r.name in found.removed]
     return ReloadPlan(
         kept,
-        book,
+        wanted,
         made,
         gone,
         list(found.added),

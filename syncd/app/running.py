@@ -8,7 +8,9 @@ from contextlib import suppress
 
 from syncd.corridor import Channel, Core
 from syncd.lane import Lane
+from syncd.lane.cutover import CuttingOver
 from syncd.reconcile import Sweeper, SweepPlan
+from syncd.stock.cutover import CutOver
 
 Supervise = Callable[[str, Callable[[], Awaitable[None]]], asyncio.Task[None]]
 
@@ -40,3 +42,31 @@ class Running:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Cutting:
+    """A channel's cut-over while it is made; its lane and sweeper run after it."""
+
+    def __init__(
+        self, core: Core, channel: Channel, change: CutOver, done: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.change = change
+        self._walker = CuttingOver(core, channel, change)
+        self._name = channel.name
+        self._done = done
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, supervise: Supervise) -> None:
+        """Start it under supervision; `done` is awaited once the new rule is in force."""
+        self._task = supervise(f"{self._name}.cut_over", self._run)
+
+    async def _run(self) -> None:
+        if not self._walker.switched:
+            await self._walker.run()
+        await self._done()
+
+    async def stop(self) -> None:
+        """Leave it unfinished: the old rule stays in force."""
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

@@ -55,6 +55,8 @@ async def _sources(core: Core, warehouses: Sequence[str]) -> dict[int, tuple[Cha
 async def _know_orders(core: Core) -> None:
     """Make every channel's recent orders known before anything is counted."""
     for channel in core.channels.values():
+        if channel.id in core.paused:
+            raise SyncdError(f"{channel.name} is being cut over: seed once that is done")
         if channel.rules.truth is Truth.ORDERS and channel.rules.enabled:
             await speak(
                 core,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -41,6 +42,8 @@ class Channel:
     connector: Connector
     http: Http
     breaker: Breaker
+    by_location: bool = False
+    """Its connector asks which location each line of an order is sent from."""
     closed: str = ""
     closed_at: datetime | None = None
     broken: State = State.CLOSED
@@ -69,7 +72,10 @@ class Core:
     clock: Callable[[], datetime] = utc_now
     rng: Random = field(default_factory=Random)
     new_key: Callable[[], UUID] = uuid4
+    paused: set[int] = field(default_factory=set)
+    """Channels being cut over: their events wait until it is known by which rule they are booked."""
     statements_counted: int = 0
+    _open: set[asyncio.Future[None]] = field(default_factory=set)
     gather_s: float = 0.0
     """How long lanes wait for more before they read or write: above 0 while events come by the
     thousand."""
@@ -80,10 +86,21 @@ class Core:
     async def booking(self, name: str) -> AsyncIterator[tuple[Connection, Booking]]:
         """One booking transaction: its journal is written with it, its bells ring after it."""
         booking = Booking(self.rulebook, self.clock())
-        async with self.db.transaction(name) as conn:
-            yield conn, booking
-            await journal.write(conn, booking.journal, booking.now)
+        over = asyncio.get_running_loop().create_future()
+        self._open.add(over)
+        try:
+            async with self.db.transaction(name) as conn:
+                yield conn, booking
+                await journal.write(conn, booking.journal, booking.now)
+        finally:
+            self._open.discard(over)
+            over.set_result(None)
         self._after(booking)
+
+    async def ended(self) -> None:
+        """Return once every booking that is open now has ended."""
+        if self._open:
+            await asyncio.wait(list(self._open))
 
     def _after(self, booking: Booking) -> None:
         self._count(booking)

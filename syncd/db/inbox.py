@@ -94,7 +94,7 @@ async def store(conn: Connection, events: Sequence[NewEvent], now: datetime) -> 
 CLAIM = """
 with claimed as (
     select event_id, received_at from inbox_queue
-    where not_before <= $1
+    where not_before <= $1 and not (channel_id = any($3::int[]))
     order by event_id
     limit $2
     for update skip locked
@@ -106,9 +106,11 @@ order by c.event_id
 """
 
 
-async def claim(conn: Connection, now: datetime, limit: int) -> list[QueuedEvent]:
-    """The oldest waiting events, locked until the transaction ends."""
-    return [QueuedEvent(*row) for row in await conn.fetch(CLAIM, now, limit)]
+async def claim(
+    conn: Connection, now: datetime, limit: int, paused: Sequence[int] = ()
+) -> list[QueuedEvent]:
+    """The oldest waiting events, locked until the transaction ends; none of `paused` channels."""
+    return [QueuedEvent(*row) for row in await conn.fetch(CLAIM, now, limit, paused)]
 
 
 DONE = "delete from inbox_queue where event_id = any($1::bigint[])"

@@ -455,6 +455,21 @@ comment on table posting is 'Movements as they were posted, each cause once, wit
 comment on column posting.delta is 'As posted; null: a count (stock_count has it).';
 comment on column posting.order_ref is 'The order it names, by id or number without a leading #.';
 
+create table rule_in_force (
+    channel_id integer not null,
+    truth text not null,
+    edits text not null,
+    enabled boolean not null,
+    locations jsonb not null,
+    cut_at timestamp with time zone,
+    changed_at timestamp with time zone not null,
+    constraint rule_in_force_pkey PRIMARY KEY (channel_id),
+    constraint rule_in_force_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id)
+);
+comment on table rule_in_force is 'What is booked by, per channel; a configuration that differs takes a cut-over first.';
+comment on column rule_in_force.locations is 'Warehouse ids by location; "*" is the fallback.';
+comment on column rule_in_force.cut_at is 'When the truth changed last: what orders did before it moves nothing any more.';
+
 create table sales_order (
     channel_id integer not null,
     order_id text not null,

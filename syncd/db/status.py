@@ -132,16 +132,9 @@ async def channels(conn: Connection) -> list[ChannelStatus]:
     return [ChannelStatus(*row) for row in await conn.fetch(CHANNEL_STATUS)]
 
 
-MAPPED = """
-select c.name, c.platform, l.location, w.name
-from channel c
-left join (select distinct channel_id, location, warehouse_id from listing
-           where item_id is not null and gone_at is null) l on l.channel_id = c.id
-left join warehouse w on w.id = l.warehouse_id
-order by c.name, l.location
-"""
+PLATFORMS = "select name, platform from channel"
 
 
-async def mapped(conn: Connection) -> list[tuple[str, str, str | None, str | None]]:
-    """(channel, platform, location, warehouse) as stock is counted now; None: nothing is, there."""
-    return [tuple(row) for row in await conn.fetch(MAPPED)]
+async def platforms(conn: Connection) -> dict[str, str]:
+    """The platform of every channel ever configured, by name."""
+    return {row[0]: row[1] for row in await conn.fetch(PLATFORMS)}

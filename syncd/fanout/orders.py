@@ -16,12 +16,14 @@ from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout import moving
 from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.owing import levels_now, owe_deliveries
+from syncd.fanout.places import told_by_location
 from syncd.fanout.states import Order, accepted, newest_states
 from syncd.stock.decide import ShelfNow, predicted
 from syncd.stock.match import Rule
 from syncd.stock.model import LineSeen, OrderSeen, Truth
 from syncd.stock.orders import (
     LineKnown,
+    before_cut_over,
     cause,
     effect,
     inside_first_count,
@@ -118,11 +120,11 @@ async def _resolved(conn: Connection, orders: Sequence[tuple[Order, bool]]) -> l
     if known:
         for row in await ledger.lines(conn, sorted(known)):
             stored[row.channel_id, row.order_id][row.line_id, row.location] = row
-    pairs = [
-        (order, line)
-        for order, _ in orders
-        for line in _all_lines(order.seen, stored.get((order.rules.id, order.seen.order), {}))
-    ]
+    pairs = []
+    for order, _ in orders:
+        rows = stored.get((order.rules.id, order.seen.order), {})
+        emptied = told_by_location(order.seen, rows) if rows else []
+        pairs += [(order, line) for line in (*_all_lines(order.seen, rows), *emptied)]
     found = await catalog.resolve(conn, [_wanted(order, line) for order, line in pairs])
     lines = []
     for (order, line), what in zip(pairs, found, strict=True):
@@ -147,8 +149,6 @@ def _as_booked(found: LineFound, before: LineRow | None) -> LineFound:
 
 
 def _all_lines(seen: OrderSeen, stored: dict[tuple[str, str], LineRow]) -> Iterable[LineSeen]:
-    if seen.gone:
-        return
     # an order that names a line twice means the last
     present = {(line.line, line.location): line for line in seen.lines}
     yield from present.values()
@@ -179,7 +179,7 @@ def _step(booking: Booking, resolved: _Resolved) -> Step:
         resolved.fresh
         and found.seeded_at is not None
         and inside_first_count(seen, found.seeded_at, rules.clock_margin_s)
-    )
+    ) or before_cut_over(seen, rules.cut_at, rules.clock_margin_s, fresh=resolved.fresh)
     done = effect(
         line,
         known,

@@ -31,6 +31,9 @@ def newest_states(booking: Booking, heard: Sequence[Heard]) -> list[Order]:
         rules = booking.rules.channels.get(one.channel_id)
         if not isinstance(one.fact, OrderSeen) or rules is None or rules.truth is Truth.NONE:
             continue
+        if one.fact.gone:
+            booking.outcomes[one.channel_id, "gone"] += 1
+            continue
         key = one.channel_id, one.fact.order
         order = Order(one, one.fact, rules)
         if key in found:

@@ -52,6 +52,14 @@ class Asked:
             if answer is not None and answer.quantity is not None and answer.quantity == look.shown
         ]
 
+    def silent(self) -> set[int]:
+        """Those that have no number: gone, not tracked, refused."""
+        return {
+            look.listing_id
+            for look, answer in zip(self.looks, self.answers, strict=True)
+            if answer is None or answer.quantity is None
+        }
+
     def without(self, listing_ids: Collection[int]) -> Asked:
         """The rest of it."""
         pairs = zip(self.looks, self.answers, strict=True)
@@ -147,14 +155,17 @@ class Reading:
         refs = [Ref(x.remote, x.location, x.sku, x.batch_group) for x in looks]
         return Asked(looks, await self._ask(refs), asked_at)
 
-    async def book(self, conn: Connection, booking: Booking, asked: Asked) -> None:
-        """Book what was answered: the shelves of all these listings are locked from here on."""
+    async def book(self, conn: Connection, booking: Booking, asked: Asked) -> set[int]:
+        """Book what was answered: the shelves of all these listings are locked from here on.
+
+        Gives those that have to be asked again.
+        """
         looks, turn = asked.looks, asked.turn
         found, missing, unmanaged, refused = _sorted(looks, asked.answers)
         if missing or unmanaged:
             # what is said of these needs their shelves too, and they are locked in one go
             await lock_readings(conn, booking, [look.listing_id for look in looks])
-        await book_readings(conn, booking, found, turn, asked.at)
+        again = await book_readings(conn, booking, found, turn, asked.at)
         if missing:
             gone = [look.listing_id for look in missing]
             new = await marks.mark_listings_gone(conn, gone, booking.now)
@@ -174,6 +185,7 @@ class Reading:
         if refused:
             ids, later = sorted(x.listing_id for x in refused), booking.now + REFUSED_PAUSE
             await shelf.wish(conn, ids, "refused", booking.now, not_before=later)
+        return again
 
     async def _ask(self, refs: Sequence[Ref]) -> list[StockReading | None]:
         """What these listings show; None for one that the platform refuses to read."""

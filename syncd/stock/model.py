@@ -81,7 +81,8 @@ class OrderSeen:
     None: at `at`.
     `terminal` marks a state the platform never leaves (cancelled, deleted): it is absorbing.
     `gone` marks an order the platform has no more: nobody said that anything came back, so its
-    lines keep what they hold (seen on WooCommerce: deleting an order puts nothing back).
+    lines keep what they hold (seen on WooCommerce: deleting an order puts nothing back), and what
+    was told of it before still counts when it is heard after.
     `kind` hints why units came back, if they did. `created`: when the order was placed, by the
     platform's clock; None where it does not say.
     """

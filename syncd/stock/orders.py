@@ -5,6 +5,7 @@ Duplicates, reorder, replays and late news come out right by construction (model
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -79,8 +80,11 @@ def judge(
 ) -> News:
     """Compare by version; terminal states are absorbing (C16).
 
-    `unsure`: `seen` was heard together with another state of its version.
+    That an order is gone says nothing of what its lines hold: what was told before, and is heard of
+    later, still counts. `unsure`: `seen` was heard together with another state of its version.
     """
+    if seen.gone:
+        return News.OLD
     if known is None:
         return News.AMBIGUOUS if unsure else News.ACCEPT
     if known.terminal or seen.version < known.version:
@@ -94,6 +98,8 @@ def judge(
 
 def newest(first: OrderSeen, second: OrderSeen) -> OrderSeen:
     """Of two states of one order heard together, the one that counts; `second` was heard later."""
+    if first.gone != second.gone:
+        return second if first.gone else first
     if first.terminal != second.terminal:
         return first if first.terminal else second
     return first if first.version > second.version else second
@@ -178,3 +184,31 @@ def inside_first_count(seen: OrderSeen, seeded_at: datetime, margin_s: float) ->
     as near before it was not known to be inside, and counts.
     """
     return (seen.created or seen.at) <= seeded_at - timedelta(seconds=margin_s)
+
+
+def before_cut_over(
+    seen: OrderSeen, cut_at: datetime | None, margin_s: float, *, fresh: bool
+) -> bool:
+    """True for what an order did before its channel's truth changed: the shelf's last reading holds it.
+
+    `fresh`: the order was not known before; one placed before the change is taken as it is now.
+    """
+    if cut_at is None:
+        return False
+    latest = (seen.created or seen.at) if fresh else (seen.span or (seen.at, seen.at))[1]
+    return latest <= cut_at - timedelta(seconds=margin_s)
+
+
+def carried(known: LineKnown, lines: Sequence[LineSeen]) -> list[LineKnown]:
+    """What is known of a line told without a location, spread over the locations it is told by now.
+
+    What was taken and booked stays as much; only where it counts from now on changes.
+    """
+    found, taken, booked = [], known.taken, known.booked
+    for place, line in enumerate(lines):
+        last = place == len(lines) - 1
+        here = taken if last else min(max(line.taken, 0), taken)
+        owed = booked if last else min(max(line.taken, 0), booked)
+        taken, booked = taken - here, booked - owed
+        found.append(LineKnown(here, owed, 0))
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -88,6 +88,8 @@ class ChannelRules:
     """What single items say of their exclusion; it beats all patterns."""
     claimants: Mapping[int, tuple[ChannelRules, ...]] = field(default_factory=dict)
     """By warehouse: the channels that may claim its last units, the first first."""
+    cut_at: datetime | None = None
+    """When its truth last changed, by the platform's clock as far as we know it."""
 
     @property
     def guarded(self) -> bool:

@@ -12,20 +12,22 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from syncd.app.build import make_channel, problems_in, rulebook_of
+from syncd.app.build import make_channel, problems_in
+from syncd.app.inforce import InForce, in_force, keep
 from syncd.bulk import Bulk
 from syncd.config import Settings
 from syncd.connectors import memory
 from syncd.connectors.memory import MemoryStore
 from syncd.corridor import Channel, Core
-from syncd.db import attempts, bookmark, catalog, inbox, ledger, outbox, shelf
+from syncd.db import attempts, bookmark, inbox, ledger, outbox, shelf
 from syncd.db.inbox import NewEvent
 from syncd.db.pool import Database
 from syncd.intake import Intake
 from syncd.lane import Lane
+from syncd.lane.cutover import CuttingOver
 from syncd.reconcile import Sweeper, SweepPlan
 from syncd.stock.model import Truth
-from syncd.stock.rulebook import INTERNAL, Rulebook
+from syncd.stock.rulebook import Rulebook
 from syncd.telemetry.metrics import Metrics
 
 ROUNDS = 200
@@ -68,6 +70,7 @@ class Town:
         self.lanes: dict[str, Lane] = {}
         self.sweepers: dict[str, Sweeper] = {}
         self.delivered = 0
+        self.warehouses: Mapping[str, Any] = {}
         self._sent: dict[str, int] = {}
 
     def store(self, name: str, character: Mapping[str, Any], **channel: Any) -> MemoryStore:
@@ -109,15 +112,8 @@ class Town:
         assert problems_in(settings) == []
         async with self.db.transaction("open") as conn:
             await bookmark.ensure_partitions(conn, self.clock().date())
-            ids = {
-                name: await catalog.enter_channel(conn, name, channel.platform)
-                for name, channel in settings.channels.items()
-            }
-            ids[INTERNAL] = await catalog.enter_channel(conn, INTERNAL, "api")
-            places = {
-                name: await catalog.enter_warehouse(conn, name) for name in settings.warehouses
-            }
-        self.core.rulebook = rulebook_of(settings, ids, places)
+        self.warehouses = warehouses
+        await self.adopt()
         for rules in self.core.rulebook.channels.values():
             if rules.name not in self.stores:
                 continue
@@ -130,6 +126,43 @@ class Town:
             await self.start_lane(rules.name)
             plan = SweepPlan(timedelta(minutes=15), timedelta(minutes=10), "https://town.example")
             self.sweepers[rules.name] = Sweeper(self.core, channel, plan)
+
+    async def adopt(self) -> InForce:
+        """Go by the rules in force, as a reload does; gives what is still to be cut over."""
+        settings = self.parsed(self.warehouses)
+        assert problems_in(settings) == []
+        async with self.db.transaction("in_force") as conn:
+            found = await in_force(conn, settings)
+            await keep(conn, found, self.clock())
+        self.core.rulebook = found.rulebook
+        self.core.paused.clear()
+        for rules in found.rulebook.channels.values():
+            if rules.name in found.pending:
+                self.core.paused.add(rules.id)
+            if rules.id in self.core.channels:
+                self.core.channels[rules.id].rules = rules
+        return found
+
+    async def change(self, name: str, **settings: Any) -> None:
+        """Configure a channel otherwise, as by SIGHUP, and cut it over."""
+        self.settings[name] |= settings
+        await self.cut_over(name)
+
+    async def cut_over(self, name: str, *, rounds: int = 50) -> CuttingOver | None:
+        """Make the cut-over of a channel that is pending, and give it its walkers again."""
+        found = await self.adopt()
+        walker = None
+        if name in found.pending:
+            walker = CuttingOver(self.core, self.channel(name), found.pending[name])
+            for _ in range(rounds):
+                if await walker._try():
+                    break
+                self.clock.forward(1)
+            assert walker.switched, "the cut-over is not made"
+            await self.adopt()
+        await self.start_lane(name)
+        await self.sweepers[name].sweep()
+        return walker
 
     async def close(self) -> None:
         """Forget the stores, and with them what may still land."""

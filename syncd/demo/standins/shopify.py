@@ -193,6 +193,23 @@ class ShopifyStandin:
         kind = "return" if restock else "no_restock"
         self._give_back(found, {line.id: units}, kind, "refund", ["orders/updated"], place)
 
+    def amend(self, order: str, sku: str, units: int) -> None:
+        """A person edits an order: so many units of a product, of which it may hold none yet."""
+        found, item = self.store.orders[int(order)], self.store.by_sku(sku)
+        more = self.store.amend(found, item, units)
+        self.book.write(sku, -more, "sale" if more > 0 else "cancel", order)
+        event = str(uuid.uuid4())
+        line = next(line for line in found.lines if line.item is item)
+        self._announce_level(item.levels[line.place.id], event)
+        change = {"id": line.id, "delta": abs(more)}
+        lines = {
+            "additions": [change] if more > 0 else [],
+            "removals": [change] if more < 0 else [],
+        }
+        edit = {"order_id": found.id, "line_items": lines}
+        self._announce("orders/edited", {"order_edit": edit}, event)
+        self._announce("orders/updated", self._order_body(found), event)
+
     def send(self, order: str) -> None:
         """A person sends all of an order."""
         found = self.store.orders[int(order)]

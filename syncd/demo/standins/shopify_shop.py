@@ -198,6 +198,22 @@ class Shop:
             Fulfilment(self.new_id(), line.place, self.now(), {line.id: line.current})
         )
 
+    def amend(self, order: Order, item: Item, units: int) -> int:
+        """An order edit leaves so many units of an item to send; gives how many more that are."""
+        line = next((line for line in order.lines if line.item is item), None)
+        if line is None:
+            level = self.sell_from(item, units)
+            line = Line(self.new_id(), item, level.place, 0, 0)
+            order.lines.append(line)
+        more = units - line.current
+        line.quantity, line.current = line.quantity + max(more, 0), units
+        level = item.levels[line.place.id]
+        self.move(level, -more)
+        level.committed += more
+        self._assign(order, line)
+        order.changed = self.now()
+        return more
+
     def send_from(self, order: Order, line: Line, place: Place) -> None:
         """A person has another location send what is left of a line."""
         for level, sign in (

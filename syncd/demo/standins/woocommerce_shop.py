@@ -203,6 +203,17 @@ class Shop:
             self._move(line, -more, "sale" if more > 0 else "cancel", order)
         self._changed(order)
 
+    def amend(self, order: Order, sku: str, quantity: int) -> None:
+        """A person changes, adds or (with 0) removes the line of a product."""
+        product = self.by_sku(sku)
+        line = next((x for x in order.lines if product.id in (x.product_id, x.variation_id)), None)
+        if line is None:
+            line = Line(next(self._line_numbers), product.id, 0, 0)
+            order.lines.append(line)
+        self.set_quantity(order, line, quantity)
+        if not quantity:
+            order.lines.remove(line)
+
     def refund(
         self, order: Order, units: Mapping[int, int], amount: float, *, restock: bool
     ) -> Refund:

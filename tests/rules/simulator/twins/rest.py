@@ -107,8 +107,14 @@ async def inbox_store(t: Tables, events: Sequence[Any], now: datetime) -> int:
     return len(await inbox_store_fresh(t, events, now))
 
 
-async def inbox_claim(t: Tables, now: datetime, limit: int) -> list[QueuedEvent]:
-    due = sorted(one for one, not_before in t.queue.items() if not_before <= now)
+async def inbox_claim(
+    t: Tables, now: datetime, limit: int, paused: Sequence[int] = ()
+) -> list[QueuedEvent]:
+    due = sorted(
+        one
+        for one, not_before in t.queue.items()
+        if not_before <= now and t.inbox[one].channel_id not in paused
+    )
     return [t.inbox[one] for one in due[:limit]]
 
 
