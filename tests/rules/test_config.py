@@ -267,7 +267,7 @@ buffer = 1
         ('[channels.uk]\nplatform = "x"\nmatch = "sku"', "channels.uk.match: must be a list"),
         ("[channels.uk]\nplatform = 3", "channels.uk.platform: must be text, in quotes"),
         ('[channels.uk]\nplatform = ""', "channels.uk.platform: must not be empty"),
-        ('[channels.uk]\nplatform = "x"\ntruth = "movements"', "channels.uk.truth: movements are"),
+        ('[channels.uk]\nplatform = "x"\ntruth = "moves"', "channels.uk.truth: must be"),
         ('[channels."u k"]\nplatform = "x"', 'channels."u k": a name has 1 to 63'),
         ('[channels.uk]\nplatform = "x"\n[channels.uk.items." "]', 'channels.uk.items." ": a sku'),
         ("[channels]\nuk = 3", "channels.uk: must be a table"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from syncd.app.build import tokens_of
+from syncd.app.build import problems_in, tokens_of
 from syncd.config import diff, load
 from syncd.console import Role
 from syncd.errors import ConfigError
@@ -88,3 +88,18 @@ def test_tokens_change_without_a_restart(tmp_path: Path) -> None:
         "ops.tokens.wms.token",
         "ops.tokens.wms.role",
     }
+
+
+def test_a_channel_that_posts_has_movements_for_its_truth_and_a_shop_cannot(tmp_path: Path) -> None:
+    text = '[warehouses.main]\n[channels.wms]\nplatform = "api"\n[channels.wms.locations]\n"*" = "main"'
+    assert problems_in(load(written(tmp_path, text), {})) == []
+    shop = '[channels.shop]\nplatform = "memory"\ntruth = "movements"\n[channels.shop.options]\nstore = "x"'
+    assert any(
+        'truth: "movements" does not fit memory' in problem
+        for problem in problems_in(load(written(tmp_path, shop), {}))
+    )
+
+
+def test_a_channel_that_posts_may_map_no_location(tmp_path: Path) -> None:
+    found = load(written(tmp_path, '[channels.wms]\nplatform = "api"'), {})
+    assert not any("channels.wms.locations" in warning for warning in found.warnings)
