@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from syncd.connectors.base import Page
@@ -143,7 +143,8 @@ class Sweeper:
                 turn, asked_at = first_turn, first_at
             for first in range(0, len(page.rows), PAGE):
                 rows = page.rows[first : first + PAGE]
-                done.differing += await self._book_page(rows, turn, asked_at, seen)
+                part = replace(page, rows=rows)
+                done.differing += await self._book_page(part, turn, asked_at, seen)
                 done.listings += len(rows)
             if page.wait_s:
                 await asyncio.sleep(page.wait_s)
@@ -152,10 +153,9 @@ class Sweeper:
         async with self._core.db.statement("next_turn") as conn:
             return await shelf.next_turn(conn), self._core.clock()
 
-    async def _book_page(
-        self, rows: Sequence[ListingSeen], turn: int, asked_at: datetime, seen: bytearray
-    ) -> int:
+    async def _book_page(self, part: Page, turn: int, asked_at: datetime, seen: bytearray) -> int:
         """Enter a page and book what differs of it; gives how many rows did."""
+        rows = part.rows
         rules = self._core.rulebook.channels[self._channel.id]
         async with self._core.booking("sweep_page") as (conn, booking):
             pairs = await enter_page(conn, booking, CataloguePage(rules, rows, asked_at))
@@ -163,7 +163,7 @@ class Sweeper:
             for row, now in pairs:
                 _mark(seen, now.listing_id)
                 if row.quantity is not None and self._differs(row, now):
-                    differing.append(Found(now.listing_id, row.quantity, row.at, unannounced=True))
+                    differing.append(_found(now, row, row.quantity, part))
             tell_in_flight(booking, _in_flight(pairs), self._channel.id)
             if differing:
                 await book_readings(conn, booking, differing, turn, asked_at)
@@ -198,6 +198,8 @@ class Sweeper:
         if now.quantity is None or now.warehouse_id is None or now.skip:
             return False
         rules = self._core.rulebook.channels[self._channel.id]
+        if rules.follows_edits and not now.followed:
+            return True  # what people change here is told from a reading before it
         none = self._core.rulebook.shows_none(now.warehouse_id, orphaned=now.orphaned)
         wants = rules.target_of(Asked(now.listing_id, now.sku, now.warehouse_id, none), now)
         return wants != now.shown and not keeps(wants, rules.policy_of(now.sku))
@@ -266,6 +268,10 @@ class Sweeper:
                 log.info("subscription.made", channel=self._channel.name, topic=topic)
                 self._core.note(Line("subscribed", "", self._channel.id, reason=topic))
         return len(missing)
+
+
+def _found(now: ListingNow, row: ListingSeen, quantity: int, part: Page) -> Found:
+    return Found(now.listing_id, quantity, row.at, unannounced=True, answered_at=part.answered_at)
 
 
 async def _next(pages: AsyncIterator[Page]) -> Page | None:

@@ -94,6 +94,22 @@ def _accounts_twice(settings: Settings) -> list[str]:
     return found
 
 
+def cautions_in(settings: Settings) -> list[str]:
+    """What works on these platforms, but not as well as it could."""
+    found = []
+    for name, channel in settings.channels.items():
+        if channel.platform not in PLATFORMS or channel_problems(name, channel):
+            continue
+        caps = capabilities_of(name, channel)
+        followed = channel.edits in (Edits.ADOPT, Edits.ALERT) and caps.truth is Truth.ORDERS
+        if followed and caps.write is WriteKind.ABSOLUTE and caps.read_max <= 1:
+            found.append(
+                f'channels.{name}.edits: "{channel.edits}" reads every listing before and after it is '
+                f"written, and on {channel.platform} one call reads one: it is slow"
+            )
+    return found
+
+
 def channel_problems(name: str, channel: ChannelSettings) -> list[str]:
     """Everything one channel asks for that its platform or this version cannot do."""
     platform = PLATFORMS.get(channel.platform)
@@ -112,8 +128,10 @@ def _unsupported(name: str, channel: ChannelSettings, caps: Capabilities) -> lis
     found, where = [], f"channels.{name}"
     if channel.edits is not None and channel.edits not in caps.edits:
         can = ", ".join(sorted(caps.edits))
+        why = f": {caps.undated}" if caps.undated else ""
         found.append(
-            f'{where}.edits: "{channel.edits}" is not supported on {channel.platform}; it can be {can}'
+            f'{where}.edits: "{channel.edits}" is not supported on {channel.platform}{why}; it can be '
+            f"{can}"
         )
     truth = truth_of(caps.truth, channel.edits)
     if channel.truth not in (None, Truth.NONE, truth):
@@ -180,7 +198,7 @@ def rules_of(
         name=name,
         platform=channel.platform,
         truth=_truth(channel, caps),
-        edits=channel.edits or next(iter(sorted(caps.edits)), Edits.OVERWRITE),
+        edits=channel.edits or _default_edits(caps),
         enabled=channel.enabled,
         configured=channel.enabled,
         deliver=channel.deliver,
@@ -193,6 +211,7 @@ def rules_of(
         reads_one_by_one=caps.read_max <= 1,
         clock_margin_s=caps.clock_margin_s,
         match=tuple(Rule(rule) for rule in channel.match),
+        late_apply_s=caps.late_apply_s,
         locations={where: warehouse_ids[to] for where, to in channel.locations.items()},
         policy=_policy(channel.policy),
         patterns={
@@ -206,6 +225,12 @@ def rules_of(
         },
         item_excludes={sku: channel.excludes(sku) for sku in channel.items},
     )
+
+
+def _default_edits(caps: Capabilities) -> Edits:
+    """What is done with edits where nobody says: inferring them is asked for, never assumed."""
+    wanted = Edits.ADOPT if caps.truth is Truth.LEVELS else Edits.OVERWRITE
+    return wanted if wanted in caps.edits or not caps.edits else min(caps.edits)
 
 
 def _policy(settings: PolicySettings) -> Policy:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncd.app.build import channel_problems, make_channel, problems_in, rulebook_of
+from syncd.app.build import cautions_in, channel_problems, make_channel, problems_in, rulebook_of
 from syncd.config import Settings, load
 from syncd.corridor import Channel
 from syncd.corridor.core import utc_now
@@ -38,6 +38,7 @@ async def check_all(config: Path, environ: Mapping[str, str]) -> list[Finding]:
     problems = problems_in(settings)
     if problems:
         return found + [Finding("problem", "config", problem) for problem in problems]
+    found += [Finding("warning", "config", caution) for caution in cautions_in(settings)]
     found.append(Finding("ok", "config", f"{len(settings.channels)} channels"))
     if settings.http.public_url is None:
         says = "not set: webhook registrations are not audited"

@@ -12,6 +12,7 @@ from pathlib import Path
 from syncd import __version__
 from syncd.app import housekeeping
 from syncd.app.build import (
+    cautions_in,
     channel_problems,
     make_channel,
     problems_in,
@@ -69,7 +70,7 @@ class Daemon:
         logs.configure(
             self._settings.log.level, self._settings.log.format, self._settings.secrets()
         )
-        for warning in self._settings.warnings:
+        for warning in (*self._settings.warnings, *cautions_in(self._settings)):
             log.warning("config.warning", problem=warning)
         self._catch_signals()
         self._storage = Storage(self._settings, self.metrics)

@@ -9,7 +9,17 @@ from datetime import timedelta
 from syncd.config import SyncSettings
 from syncd.corridor import Core, take_switches
 from syncd.corridor.bells import rung
-from syncd.db import answers, bookmark, inbox, ledger_marks, outbox, plans, status, suspense
+from syncd.db import (
+    answers,
+    bookmark,
+    inbox,
+    ledger_marks,
+    outbox,
+    plans,
+    status,
+    stretches,
+    suspense,
+)
 from syncd.db.journal import Line
 from syncd.db.outbox import OutboxNow
 from syncd.db.pool import Database
@@ -23,6 +33,9 @@ RETAIN_S = 3600.0
 AWAY_S = 1.0
 LOADING = timedelta(days=1)
 """A plan that took longer to load than this was broken off."""
+
+KEEP_STRETCHES = timedelta(days=14)
+"""An order that turns up so late revises no edit any more: no fetch of orders asks further back."""
 
 
 async def sample_for_ever(core: Core) -> None:
@@ -94,6 +107,8 @@ async def retain(core: Core, sync: SyncSettings) -> None:
         "delivery_seen": sync.retain_delivery_ids,
         "journal": sync.retain_journal,
     }
+    async with core.db.transaction("prune_stretches") as conn:
+        await stretches.prune(conn, core.clock() - KEEP_STRETCHES, timedelta(seconds=60))
     dropped = []
     for table, keep in kept.items():
         async with core.db.transaction("retention") as conn:

@@ -8,11 +8,11 @@ from syncd.bulk import applying, seeding
 from syncd.corridor import Core
 from syncd.corridor.bells import rung
 from syncd.corridor.plans import end_hold
-from syncd.db import alternation, bookmark, catalog, holds, inbox, outbox, shelf
+from syncd.db import alternation, bookmark, catalog, holds, inbox, outbox, shelf, suspense
 from syncd.db.bookmark import Wish
 from syncd.db.journal import Line
 from syncd.errors import DatabaseAway, SyncdError
-from syncd.fanout import owe_again
+from syncd.fanout import NotAsked, answer_kept, owe_again
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.bulk")
@@ -80,13 +80,13 @@ class Bulk:
             return {"error": f"no channel is named {wish.channel}"}
         if wish.kind in ("seed", "seed_apply"):
             return await self._seed(wish.skus or [], applies=wish.kind == "seed_apply")
-        if wish.kind == "apply":
-            return await applying.apply(self._core, wish.plan_id or 0)
-        if wish.kind == "push":
-            return await self._push(wish)
-        if wish.kind == "retry":
-            return await self._retry(wish)
-        return await self._sweep(wish)
+        carry_out = {
+            "apply": lambda: applying.apply(self._core, wish.plan_id or 0),
+            "push": lambda: self._push(wish),
+            "retry": lambda: self._retry(wish),
+            "answer": self._answer,
+        }.get(wish.kind, lambda: self._sweep(wish))
+        return await carry_out()
 
     async def _sweep(self, wish: Wish) -> dict[str, object]:
         rung_channels = []
@@ -116,6 +116,23 @@ class Bulk:
                 booking.journal.append(Line("released", sku, channel_id, listing_id))
             await owe_again(conn, booking, listing_ids)
         return len(listing_ids)
+
+    async def _answer(self) -> dict[str, object]:
+        """Book what people have answered to amounts in suspense; an answer out of date is refused."""
+        async with self._core.db.transaction("answers") as conn:
+            ids = await suspense.answered(conn)
+        booked: list[int] = []
+        refused: dict[str, str] = {}
+        for doubt_id in ids:
+            try:
+                async with self._core.booking("answer") as (conn, booking):
+                    await answer_kept(conn, booking, doubt_id)
+                booked.append(doubt_id)
+            except NotAsked as error:
+                refused[str(doubt_id)] = str(error)
+                async with self._core.db.transaction("forget_answer") as conn:
+                    await suspense.forget_answer(conn, doubt_id)
+        return {"answered": booked} | ({"refused": refused} if refused else {})
 
     async def _push(self, wish: Wish) -> dict[str, object]:
         """Owe an absolute delivery to every chosen listing, whatever it is believed to show."""

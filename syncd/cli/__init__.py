@@ -17,6 +17,7 @@ from syncd.cli import (
     plans,
     records,
     sheets,
+    suspense,
     switches,
     undo,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "plans",
     "records",
     "sheets",
+    "suspense",
     "switches",
     "undo",
 ]

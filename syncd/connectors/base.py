@@ -82,6 +82,9 @@ class Capabilities:
     """A sale on this platform lowers its own count by itself."""
     tags: bool = False
     """Its catalogue tells the tags of products; else `exclude_tags` is refused."""
+    undated: str = ""
+    """Why orders do not say when they moved a shelf, so that no edit can be told from them; empty:
+    they do."""
     retires: bool = False
     """A listing can be taken out of sale and brought back; else `zero = "retire"` is refused."""
     late_apply_s: float = 30.0
@@ -135,6 +138,8 @@ class RowResult:
     reason: str = ""
     at: datetime | None = None
     """The platform's stamp of the applied value, where it gives one."""
+    answered_at: datetime | None = None
+    """The platform's clock when it answered; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,8 @@ class Page:
     rows: Sequence[ListingSeen]
     wait_s: float = 0.0
     asked_before: bool = False
+    answered_at: datetime | None = None
+    """The platform's clock when it answered; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

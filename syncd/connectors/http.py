@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from math import isnan
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -48,6 +50,15 @@ class Answer:
     status: int
     headers: CIMultiDictProxy[str] | CIMultiDict[str]
     body: bytes
+
+    @property
+    def date(self) -> datetime | None:
+        """The platform's clock when it answered, in whole seconds; None where it does not say."""
+        try:
+            found = parsedate_to_datetime(self.headers.get("Date", ""))
+        except ValueError:
+            return None
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
     def json(self, *, maybe_applied: bool = False) -> Any:
         """The decoded body. `maybe_applied`: what to say of a write if it cannot be read."""

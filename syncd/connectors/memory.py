@@ -61,9 +61,14 @@ T = TypeVar("T")
 def capabilities(options: MemoryOptions) -> Capabilities:
     """What a store of this character can do."""
     levels = options.truth is Truth.LEVELS
+    edits = frozenset({Edits.ADOPT}) if levels else frozenset(Edits)
+    undated = "" if options.dates_moves else "its orders do not say when they moved a shelf"
+    if undated and not levels:
+        edits = frozenset({Edits.OVERWRITE})
     return Capabilities(
         truth=options.truth,
-        edits=options.edits or (frozenset({Edits.ADOPT}) if levels else frozenset(Edits)),
+        edits=options.edits or edits,
+        undated=undated,
         write=options.write,
         batch_max=options.batch_max,
         read_max=options.read_max,
@@ -132,7 +137,7 @@ class MemoryConnector:
         start, total = 0, 1
         while start < total:
             rows, total = await self._call(partial(self._store.page, start))
-            yield Page(rows)
+            yield Page(rows, answered_at=self._store.clock())
             start += len(rows)
             if not rows and start < total:
                 raise RetryLater(f"the catalogue broke off at {start} of {total}")

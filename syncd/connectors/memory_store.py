@@ -508,7 +508,7 @@ class MemoryStore:
         item.counts[place] = (count, now)
         if self.character.echoes:
             self._emit("levels/update", LevelBody(item.remote, place, count, now))
-        return RowResult(Outcome.APPLIED, at=now)
+        return RowResult(Outcome.APPLIED, at=now, answered_at=now)
 
     def _move(
         self,
@@ -547,7 +547,8 @@ class MemoryStore:
         if item is None or ref.location not in item.counts:
             return Reading(ref.remote, ref.location, None, missing=True)
         count, at = item.counts[ref.location]
-        return Reading(ref.remote, ref.location, count if item.managed else None, at)
+        shown = count if item.managed else None
+        return Reading(ref.remote, ref.location, shown, at, answered_at=self.clock())
 
     def _rows(self, item: Item) -> list[ListingBody]:
         return [

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import quote
@@ -153,9 +154,15 @@ HINT_TOPICS = frozenset(
 PRODUCT_TOPICS = frozenset({"product.created", "product.updated", "product.deleted"})
 TOPICS = HINT_TOPICS | PRODUCT_TOPICS | {"order.finalized", "product.stock_changed"}
 
+UNDATED = (
+    "an order says when it was placed, not when it moved a shelf; with options.stock_moves_on = "
+    '"created" and options.restocks = "never" (what is put back is an edit then) that is enough'
+)
+
 CAPABILITIES = Capabilities(
     truth=Truth.ORDERS,
     edits=frozenset({Edits.OVERWRITE}),
+    undated=UNDATED,
     write=WriteKind.ABSOLUTE,
     batch_max=BATCH,
     read_max=1,
@@ -168,6 +175,13 @@ CAPABILITIES = Capabilities(
 )
 
 
+def capabilities(options: ShopWiredOptions) -> Capabilities:
+    """What can be done under these options: edits can be told from orders that say when they moved."""
+    if options.stock_moves_on == "created" and options.restocks == "never":
+        return replace(CAPABILITIES, edits=frozenset(Edits), undated="")
+    return CAPABILITIES
+
+
 class ShopWired:
     """One ShopWired account. See `Connector` for what each method promises.
 
@@ -175,7 +189,7 @@ class ShopWired:
     """
 
     def __init__(self, options: ShopWiredOptions, http: Http, clock: Clock) -> None:
-        self.capabilities = CAPABILITIES
+        self.capabilities = capabilities(options)
         self._options = options
         self._http = http
         self._clock = clock
@@ -347,7 +361,7 @@ class ShopWired:
                 if one.remote not in met:
                     met.add(one.remote)
                     rows.append(one)
-            yield Page(rows)
+            yield Page(rows, answered_at=products[0]["_answered_at"])
 
     async def _walk(
         self, op: str, path: str, *, surely_last: int = 0, **params: str
@@ -396,8 +410,9 @@ class ShopWired:
         quantity = said.get("quantity")
         if quantity is None:
             return Reading(ref.remote, ref.location, None)
+        at = self._answered_at(answer)
         try:
-            return Reading(ref.remote, ref.location, quantity_of(quantity))
+            return Reading(ref.remote, ref.location, quantity_of(quantity), answered_at=at)
         except BadFact as error:
             raise Refused(str(error)) from error
 
@@ -470,7 +485,8 @@ class ShopWired:
         if isinstance(updated, bool) or not isinstance(updated, int):
             raise RetryLater("the answer does not say what was updated", maybe_applied=True)
         if updated == len(sent) or (updated > 0 and len(sent) == 1):
-            return [RowResult(Outcome.APPLIED)] * len(sent)
+            done = RowResult(Outcome.APPLIED, answered_at=self._answered_at(answer))
+            return [done] * len(sent)
         return _failed(len(sent), "unknown sku")
 
     async def subscriptions(self) -> Sequence[Subscription]:
@@ -511,7 +527,7 @@ class ShopWired:
 
     def _answered_at(self, answer: Answer) -> datetime:
         """The platform's clock when it answered: comparable with the times of its events."""
-        return stamp(answer.headers.get("Date")) or self._clock()
+        return answer.date or self._clock()
 
 
 def _unsendable(remote: str, quantity: int) -> str:
@@ -530,4 +546,5 @@ PLATFORM = Platform(
     options=ShopWiredOptions,
     connector=ShopWired,
     capabilities=CAPABILITIES,
+    shaped=capabilities,
 )

@@ -131,7 +131,7 @@ TOPICS = frozenset(
 
 CAPABILITIES = Capabilities(
     truth=Truth.ORDERS,
-    edits=frozenset({Edits.OVERWRITE}),
+    edits=frozenset(Edits),
     write=WriteKind.ABSOLUTE,
     batch_max=PAGE,
     read_max=PAGE,
@@ -245,25 +245,25 @@ class WooCommerce:
         the parent's row is, and order lines find it by its alias.
         """
         parents: list[str] = []
-        async for rows in self._walk("/products"):
+        async for rows, at in self._walk("/products"):
             parents += [id_of(row) for row in rows if row.get("variations")]
-            yield Page([listing_seen(row) for row in rows])
+            yield Page([listing_seen(row) for row in rows], answered_at=at)
         if not parents:
             return
         if self._all_variations:
             try:
-                async for rows in self._walk("/variations"):
-                    yield Page(variations_seen(rows))
+                async for rows, at in self._walk("/variations"):
+                    yield Page(variations_seen(rows), answered_at=at)
             except _NoRouteError:
                 self._all_variations = False
             else:
                 return
         for parent in parents:
-            async for rows in self._walk(f"/products/{parent}/variations"):
-                yield Page(variations_seen(rows, parent))
+            async for rows, at in self._walk(f"/products/{parent}/variations"):
+                yield Page(variations_seen(rows, parent), answered_at=at)
 
-    async def _walk(self, path: str) -> AsyncIterator[list[dict[str, Any]]]:
-        """All rows of a collection by rising ids, whole or RetryLater.
+    async def _walk(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], datetime | None]]:
+        """All rows of a collection by rising ids, with the shop's time, whole or RetryLater.
 
         Each page begins with the last row of the one before: where that row moved, something was
         deleted meanwhile, and a page is stepped back instead of skipping what slid past.
@@ -283,7 +283,7 @@ class WooCommerce:
                 continue
             fresh = [row for row, number in zip(rows, ids, strict=True) if number > last]
             if fresh:
-                yield fresh
+                yield fresh, answer.date
             last, found = max([last, *ids]), found + len(fresh)
             total = _total(answer)
             if not fresh or (total is not None and offset + len(rows) >= total):
@@ -321,7 +321,7 @@ class WooCommerce:
         )  # fmt: skip
         if answer.status == 404 and _code(answer) != NO_ROUTE:
             return {}  # the parent itself is gone
-        return {id_of(row): row for row in as_rows(_body(answer))}
+        return {id_of(row): {**row, "_answered_at": answer.date} for row in as_rows(_body(answer))}
 
     async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderNews]]:
         """By modification time; the trash needs its own pass, since "any" leaves it out."""
@@ -430,7 +430,7 @@ class WooCommerce:
         try:
             objects = as_rows(as_object(answer.json(maybe_applied=True)).get("update"))
             said = {id_of(one): one for one in objects}
-            return [_row_result(said[r.ref.remote], r.to_quantity) for r in write.rows]
+            return [_row_result(said[r.ref.remote], r.to_quantity, answer.date) for r in write.rows]
         except (BadFact, RetryLater, KeyError) as error:
             raise RetryLater(
                 "the answer to a batch does not name every row", maybe_applied=True
@@ -534,7 +534,7 @@ def _unsent(ref: Ref) -> RowResult:
     return RowResult(Outcome.REFUSED, "not an id of this platform")
 
 
-def _row_result(row: Mapping[str, Any], wanted: int) -> RowResult:
+def _row_result(row: Mapping[str, Any], wanted: int, answered_at: datetime | None) -> RowResult:
     error = row.get("error")
     if error is not None:
         words = error.get("message") or error.get("code") if isinstance(error, dict) else error
@@ -544,7 +544,8 @@ def _row_result(row: Mapping[str, Any], wanted: int) -> RowResult:
     shown = row.get("stock_quantity")
     if shown != wanted:
         return RowResult(Outcome.REFUSED, f"the shop shows {str(shown)[:40]} instead of {wanted}")
-    return RowResult(Outcome.APPLIED, at=stamp(row.get("date_modified_gmt")))
+    at = stamp(row.get("date_modified_gmt"))
+    return RowResult(Outcome.APPLIED, at=at, answered_at=answered_at)
 
 
 PLATFORM = Platform(

@@ -251,4 +251,5 @@ def _tracked(row: Mapping[str, Any]) -> int | None:
 def reading_of(ref: Ref, row: Mapping[str, Any] | None) -> Reading:
     if row is None:
         return Reading(ref.remote, ref.location, None, missing=True)
-    return Reading(ref.remote, ref.location, _tracked(row), at=stamp(row.get("date_modified_gmt")))
+    at, answered_at = stamp(row.get("date_modified_gmt")), row.get("_answered_at")
+    return Reading(ref.remote, ref.location, _tracked(row), at=at, answered_at=answered_at)

@@ -156,6 +156,14 @@ async def sent(
     return not tag.endswith(" 0")
 
 
+PUT_OFF = "update attempt set not_before = $2 where id = $1 and lease_gen = $3"
+
+
+async def put_off(conn: Connection, attempt_id: UUID, not_before: datetime, lease_gen: int) -> None:
+    """The attempt is looked after again then."""
+    await conn.execute(PUT_OFF, attempt_id, not_before, lease_gen)
+
+
 LOCK_ATTEMPT = """
 select s.listing_id, s.turn = r.turn as undisturbed, s.shown, s.shown_at
 from attempt_row r join attempt a on a.id = r.attempt_id join shelf s on s.listing_id = r.listing_id

@@ -175,6 +175,8 @@ class ListingNow(Standing):
     withheld: str
     orphaned: bool
     managed: bool
+    followed: bool
+    """Stretches of it are kept."""
     same: bool
     """True where what the platform says of it is stored already; its link may still be another."""
 
@@ -182,7 +184,7 @@ class ListingNow(Standing):
 LOOK_UP = f"""
 select {columns("l", "v")}, l.id as listing_id, l.item_id, l.warehouse_id, s.shown, s.turn,
     s.attempt_id is not null as attempt_open, l.skip, l.linked_by,
-    coalesce(l.known_as, l.sku) as sku, l.sku as own_sku, l.withheld, l.orphaned, l.managed,
+    coalesce(l.known_as, l.sku) as sku, l.sku as own_sku, l.withheld, l.orphaned, l.managed, s.followed,
     (l.alias = g.alias and l.batch_group = g.batch_group and l.sku = g.sku and l.title = g.title
         and l.managed = g.managed and l.warehouse_id is not distinct from g.warehouse_id
         and l.barcode = g.barcode and l.handle = g.handle and l.tagged = g.tagged

@@ -311,6 +311,7 @@ class Due:
 
     attempts: bool
     orders: bool
+    edits: bool
     looks: bool
     writes: bool
     blocked: bool
@@ -323,6 +324,7 @@ select
     exists (select from attempt a where a.channel_id = $1 and a.not_before <= $2
             and not (a.id = any($3::uuid[]))) as attempts,
     exists (select from order_look where channel_id = $1 and not_before <= $2) as orders,
+    exists (select from stretch where channel_id = $1 and due_at <= $2) as edits,
     -- the order makes the planner walk the channel's index; exists () would let it read the table
     coalesce((select true from look k join shelf s on s.listing_id = k.listing_id
               where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
@@ -339,6 +341,7 @@ select
         (select min(not_before) from outbox
          where channel_id = $1 and parked_at is null and tries > 0 and not_before > $2),
         (select min(not_before) from attempt where channel_id = $1 and not_before > $2),
+        (select min(due_at) from stretch where channel_id = $1 and due_at > $2),
         (select min(not_before) from look where channel_id = $1 and not_before > $2),
         (select min(not_before) from order_look where channel_id = $1 and not_before > $2)) as next_at
 """

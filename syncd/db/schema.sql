@@ -330,6 +330,14 @@ create table order_look (
 );
 comment on table order_look is 'Orders to fetch because their message did not say enough.';
 
+create table order_step (
+    listing_id bigint not null,
+    at timestamp with time zone not null,
+    units bigint not null
+);
+CREATE INDEX order_step_by_listing ON public.order_step USING btree (listing_id, at);
+comment on table order_step is 'When orders moved a followed listing''s shelf, by the platform''s clock, and by how many units taken.';
+
 create table outbox (
     listing_id bigint not null,
     channel_id integer not null,
@@ -508,6 +516,8 @@ create table shelf (
     observed_at timestamp with time zone,
     held_by bigint,
     keeps bigint,
+    followed boolean not null default false,
+    held boolean not null default false,
     constraint shelf_pkey PRIMARY KEY (listing_id),
     constraint shelf_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
 ) with (fillfactor=70);
@@ -521,6 +531,8 @@ comment on column shelf.quarantined_at is 'Since when nothing is written, since 
 comment on column shelf.observed is 'What the newest reading that said something new said, for people; nothing is decided by it.';
 comment on column shelf.held_by is 'The plan that holds what its listing is owed; null: none.';
 comment on column shelf.keeps is 'What a held listing shows meanwhile; null: not known yet, and nothing is written.';
+comment on column shelf.followed is 'Stretches of it are kept: order steps are noted, and a reading ends or extends the open one.';
+comment on column shelf.held is 'A person is asked about a count that was changed here (edits = "alert"): nothing is written until then.';
 
 create table stock_count (
     id bigint not null generated always as identity,
@@ -545,6 +557,43 @@ CREATE INDEX stock_count_by_time ON public.stock_count USING btree (item_id, war
 comment on table stock_count is 'Counts as they were made, and what each has moved the level by.';
 comment on column stock_count.waiting is 'Units sold and neither picked nor shipped then: on hand, and not to be sold.';
 
+create table stretch (
+    listing_id bigint not null,
+    t0 timestamp with time zone not null,
+    start_kind text not null,
+    v0 bigint not null,
+    a timestamp with time zone,
+    va bigint,
+    late_until timestamp with time zone,
+    watch_at timestamp with time zone[] not null,
+    watch_value bigint[] not null,
+    b timestamp with time zone,
+    vb bigint,
+    end_kind text not null,
+    settled boolean not null,
+    booked bigint not null,
+    candidates bigint[] not null,
+    proposal bigint not null,
+    in_suspense boolean not null,
+    revision integer not null,
+    channel_id integer not null,
+    read_at timestamp with time zone not null,
+    ahead interval not null,
+    due_at timestamp with time zone,
+    constraint stretch_pkey PRIMARY KEY (listing_id, t0),
+    constraint stretch_end_kind_check CHECK ((end_kind = ANY (ARRAY['write'::text, 'split'::text, 'open'::text]))),
+    constraint stretch_start_kind_check CHECK ((start_kind = ANY (ARRAY['reading'::text, 'write'::text, 'unknown'::text])))
+);
+CREATE INDEX stretch_due ON public.stretch USING btree (channel_id, due_at) WHERE (due_at IS NOT NULL);
+CREATE UNIQUE INDEX stretch_open ON public.stretch USING btree (listing_id) WHERE (end_kind = 'open'::text);
+CREATE INDEX stretch_unsettled ON public.stretch USING btree (listing_id) WHERE ((NOT settled) OR in_suspense);
+comment on table stretch is 'The time between two own writes, or two exact readings, of a blind channel''s listing; all times but read_at and due_at are the platform''s.';
+comment on column stretch.late_until is 'Until then an unanswered write may still land, and nothing is written.';
+comment on column stretch.booked is 'What the ledger holds of it, by so many revisions.';
+comment on column stretch.read_at is 'Our clock: when the newest reading in it was asked for.';
+comment on column stretch.ahead is 'How far the platform''s clock was ahead of ours at that reading.';
+comment on column stretch.due_at is 'Our clock: when it can be split or settled; null: it waits for nothing.';
+
 create table suspense (
     id bigint not null generated always as identity,
     listing_id bigint,
@@ -559,14 +608,22 @@ create table suspense (
     resolution text,
     counted boolean not null default true,
     channel_id integer,
+    stretch_t0 timestamp with time zone,
+    answer bigint,
+    answer_to bigint[],
+    answered_by text not null default ''::text,
     constraint suspense_pkey PRIMARY KEY (id),
     constraint suspense_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
 );
 CREATE INDEX suspense_counted ON public.suspense USING btree (item_id, warehouse_id) WHERE ((resolved_at IS NULL) AND counted);
+CREATE UNIQUE INDEX suspense_of_stretch ON public.suspense USING btree (listing_id, stretch_t0) WHERE ((resolved_at IS NULL) AND (stretch_t0 IS NOT NULL));
 CREATE INDEX suspense_open ON public.suspense USING btree (listing_id) WHERE (resolved_at IS NULL);
 comment on table suspense is 'Amounts that could not be attributed with certainty; a person decides.';
 comment on column suspense.listing_id is 'Null: of no listing, but of an item; channel_id says who told of it.';
 comment on column suspense.counted is 'False: its listing''s row in `suspicion` holds its amount already.';
+comment on column suspense.stretch_t0 is 'The stretch (with listing_id) that asks; null: not an edit.';
+comment on column suspense.answer is 'The amount a person gave, until the daemon has booked it.';
+comment on column suspense.answer_to is 'The candidates that the person saw: others since ask anew.';
 
 create table suspicion (
     listing_id bigint not null,

@@ -38,12 +38,17 @@ class Shelf:
     """The plan that holds what it is owed; None: none."""
     keeps: int | None = None
     """What it shows while it is held; None: not known yet."""
+    followed: bool = False
+    """Stretches of it are kept."""
+    held: bool = False
+    """A person is asked about an edit: nothing is written until the answer."""
 
 
 LOCK = """
 select s.listing_id, l.channel_id, l.location, coalesce(l.known_as, l.sku) as sku, l.item_id,
     l.warehouse_id, l.managed, l.skip, l.withheld, l.orphaned, l.gone_at is not null as gone, s.shown, s.shown_at, s.turn, s.attempt_id is not null as attempt_open,
-    s.lag_asks, s.quarantined_at is not null as quarantined, s.held_by, s.keeps
+    s.lag_asks, s.quarantined_at is not null as quarantined, s.held_by, s.keeps,
+    s.followed, s.held
 from shelf s join listing l on l.id = s.listing_id
 where s.listing_id in (
     select b.id

@@ -13,7 +13,7 @@ from syncd.db.ledger import Movement
 from syncd.db.links import NewItem
 from syncd.db.pool import Connection
 from syncd.db.shelf import ShelfChange
-from syncd.fanout import moving
+from syncd.fanout import edits, moving
 from syncd.fanout.booking import Booking
 from syncd.fanout.matching import link_waiting
 from syncd.stock.match import Link, Rule, made_up
@@ -210,6 +210,7 @@ def _seed(rules: ChannelRules, counted: Counted, asked_at: datetime) -> Movement
 async def show_first_counts(
     conn: Connection,
     booking: Booking,
+    page: CataloguePage,
     pairs: Sequence[tuple[ListingSeen, ListingNow]],
     counted: set[Place],
 ) -> None:
@@ -222,6 +223,9 @@ async def show_first_counts(
         for row, now in pairs
         if (row.location, row.remote) in counted and row.quantity is not None
     ]
-    await shelf.lock(conn, [c.listing_id for c in changes], [])
+    rows = await shelf.lock(conn, [c.listing_id for c in changes], [])
     await shelf.change(conn, changes)
+    if page.rules.follows_edits and page.asked_at is not None:
+        counts = {c.listing_id: c.shown for c in changes if c.shown is not None}
+        await edits.begin(conn, booking, rows, counts, page.asked_at)
     await shelf.wish(conn, [c.listing_id for c in changes], "first_count", booking.now)

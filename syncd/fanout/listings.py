@@ -43,7 +43,7 @@ async def enter_page(
     if any(not stands(w, k) for w, k in zip(wanted, known, strict=True)):
         known = await _enter(conn, booking, page, rows, wanted, known)
     if first_counts:
-        await show_first_counts(conn, booking, _paired(rows, known), first_counts)
+        await show_first_counts(conn, booking, page, _paired(rows, known), first_counts)
         known = await catalog.look_up(conn, rules.id, plain)
     return _paired(rows, known)
 

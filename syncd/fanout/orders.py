@@ -13,7 +13,7 @@ from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, LineRow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
-from syncd.fanout import moving
+from syncd.fanout import edits, moving
 from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.owing import levels_now, owe_deliveries
 from syncd.fanout.places import told_by_location
@@ -29,6 +29,7 @@ from syncd.stock.orders import (
     inside_first_count,
     kind_of,
 )
+from syncd.stock.stretches import OrderStep
 
 FRESH_ORDER = timedelta(hours=1)
 """An order first heard of longer than this after it was placed explains no level that moves now."""
@@ -66,12 +67,14 @@ def listings_of(steps: Sequence[Step]) -> list[int]:
 
 
 def levels_of(steps: Sequence[Step]) -> list[tuple[int, int]]:
-    """The (item, warehouse) pairs whose levels these steps move."""
+    """The (item, warehouse) pairs whose levels these steps move, or may: they explain edits too."""
     return sorted(
         {
             (s.found.item_id, s.found.warehouse_id)
             for s in steps
-            if s.delta and s.found.item_id is not None and s.found.warehouse_id is not None
+            if (s.delta or (s.taken_more and s.order.rules.truth is Truth.ORDERS))
+            and s.found.item_id is not None
+            and s.found.warehouse_id is not None
         }
     )
 
@@ -251,9 +254,11 @@ async def _move_levels(
         await shelf.change(
             conn, [ShelfChange(r.listing_id, r.shown, r.shown_at, r.lag_asks) for r in changed]
         )
+    inferred = await edits.explain(conn, booking, rows, _explaining(steps))
+    movements += inferred.movements
     # a shelf that moved without the ledger (restock = "never") does not show its target either
     moved = {(m.item_id, m.warehouse_id) for m in movements}
-    levels = await _levels_besides(conn, shelves, certain, moved)
+    levels = await _levels_besides(conn, shelves, certain, moved, inferred.moved)
     if movements:
         for now in await moving.book(conn, booking, movements):
             levels[now.item_id, now.warehouse_id] = now
@@ -264,18 +269,29 @@ async def _move_levels(
     await owe_deliveries(conn, booking, shelves, levels, _received(steps), forced)
 
 
+def _explaining(steps: Sequence[Step]) -> list[tuple[int, OrderStep]]:
+    """When these steps moved which listings' own shelves, and by how much: they explain readings."""
+    return [
+        (step.found.listing_id, OrderStep(step.order.seen.at, step.taken_more))
+        for step in steps
+        if step.found.listing_id is not None and step.taken_more and step.order.rules.sells_down
+    ]
+
+
 async def _levels_besides(
     conn: Connection,
     shelves: Sequence[Shelf],
     touched: Mapping[int, bool],
     moved: set[tuple[int, int]],
+    doubted: set[tuple[int, int]],
 ) -> dict[tuple[int, int], LevelNow]:
-    """The levels of listings that a step touched and no movement moves."""
+    """The levels of listings that a step touched, or threw doubt on, and no movement moves."""
     keys = {
         (row.item_id, row.warehouse_id)
         for row in shelves
         if row.listing_id in touched and row.item_id is not None and row.warehouse_id is not None
-    } - moved
+    }
+    keys = (keys | doubted) - moved
     if not keys:
         return {}
     return await levels_now(conn, keys)
@@ -348,7 +364,7 @@ async def _look_where_unsure(
         rules = booking.rules.channels[row.channel_id]
         if row.attempt_open and not rules.guarded:
             continue
-        if rules.reads_one_by_one:
+        if rules.writes_unread:
             forced.append(row.listing_id)
         else:
             looks.append(row.listing_id)

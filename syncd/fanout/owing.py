@@ -85,6 +85,8 @@ def skip_reason(row: Shelf, rules: ChannelRules | None) -> str:
         return "unmanaged"
     if row.quarantined:
         unsure = "quarantined"
+    elif row.held and rules.follows_edits:
+        unsure = "asked"
     elif row.held_by is not None and row.keeps is None and rules.truth is not Truth.LEVELS:
         unsure = "held"
     else:

@@ -5,7 +5,7 @@ One conversation per listing: a reading counts only if its listing's turn is the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,15 +14,19 @@ from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
-from syncd.fanout import moving
+from syncd.fanout import edits, moving
 from syncd.fanout.booking import Booking
 from syncd.fanout.drifting import Differing, Known, tell, tell_adopted, tell_in_flight
 from syncd.fanout.owing import levels_now, owe_deliveries
 from syncd.stock.decide import Meaning, ShelfNow, meaning
 from syncd.stock.model import QUANTITY_LIMIT, Kind, Truth
 from syncd.stock.rulebook import Asked
+from syncd.stock.stretches import Seen
 
 LAG_WAIT = timedelta(seconds=1)
+
+SURE = (Meaning.BASELINE, Meaning.SAME, Meaning.DIFFERS)
+"""What says for certain what a shelf showed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Found:
     received_at: datetime | None = None
     after_write: bool = False
     """It was asked for since we had just written there."""
+    answered_at: datetime | None = None
+    """The platform's clock when it answered."""
 
 
 async def book_readings(
@@ -76,10 +82,14 @@ async def book_readings(
     if movements:
         levels |= await _book(conn, booking, movements)
         contested |= await _tell_edits(conn, booking, differing, usable, movements, levels)
+    suspected = await _infer(conn, booking, rows, usable, meanings, levels, asked_at)
+    if suspected:
+        levels |= await levels_now(conn, suspected)
     await _ask_again(conn, booking, rows, usable, meanings, asked_turn)
+    moved = suspected.union((m.item_id, m.warehouse_id) for m in movements)
     owing = [
         replace(row, quarantined=True) if row.listing_id in contested else row
-        for row in _to_owe(after, meanings, movements)
+        for row in _to_owe(after, meanings, moved)
     ]
     await owe_deliveries(conn, booking, owing, levels, received)
     return {i for i, said in meanings.items() if said in (Meaning.DROPPED, Meaning.LAGGING)}
@@ -106,7 +116,7 @@ async def _tell(
                 row,
                 reading.quantity,
                 truth,
-                truth is Truth.ORDERS,
+                truth is Truth.ORDERS and not edits.follows(booking, row),
                 reading.unannounced,
                 reading.after_write,
             )
@@ -134,7 +144,7 @@ async def _tell_edits(
 ) -> set[int]:
     """Journal the edits among what was booked; gives the listings that nothing is written to any more."""
     notes = {m.cause: m.note for m in movements if m.kind == Kind.EDIT}
-    edits = []
+    told = []
     for row in differing if notes else ():
         note, reading = notes.get(_level_cause(booking, row)), found[row.listing_id]
         if note is None or row.item_id is None or row.warehouse_id is None:
@@ -144,17 +154,44 @@ async def _tell_edits(
         wants = rules.target_of(asked, levels[row.item_id, row.warehouse_id])
         hidden = wants != reading.quantity and rules.allows(wants, reading.quantity)
         one = Differing(row, reading.quantity, Truth.LEVELS, hidden, reading.unannounced, False)
-        edits.append((one, note))
-    return await tell_adopted(conn, booking, edits) if edits else set()
+        told.append((one, note))
+    return await tell_adopted(conn, booking, told) if told else set()
+
+
+async def _infer(
+    conn: Connection,
+    booking: Booking,
+    rows: Sequence[Shelf],
+    usable: Mapping[int, Found],
+    meanings: Mapping[int, Meaning],
+    levels: Mapping[tuple[int, int], LevelNow],
+    asked_at: datetime,
+) -> set[tuple[int, int]]:
+    """Where edits are inferred, what these readings say of them; gives the levels they throw doubt on."""
+    sure = [
+        row
+        for row in rows
+        if meanings.get(row.listing_id) in SURE
+        and (row.item_id, row.warehouse_id) in levels
+        and edits.follows(booking, row)
+    ]
+    followed = await edits.listen(conn, booking, sure)
+    for listing, one in followed.items():
+        reading = usable[listing]
+        one.read(Seen(reading.answered_at or asked_at, reading.quantity), asked_at)
+    return (await edits.conclude(conn, booking, followed)).moved
 
 
 def _bounded(booking: Booking, rows: Sequence[Shelf], found: Sequence[Found]) -> dict[int, Found]:
     """Readings by listing, without those whose number or difference cannot be booked."""
     shown = {row.listing_id: row.shown or 0 for row in rows}
+    # what lies between any two readings of a followed shelf may be booked
+    followed = {row.listing_id for row in rows if edits.follows(booking, row)}
     usable: dict[int, Found] = {}
     for reading in found:
         moved = reading.quantity - shown.get(reading.listing_id, 0)
-        if max(abs(reading.quantity), abs(moved)) <= QUANTITY_LIMIT:
+        limit = QUANTITY_LIMIT // 2 if reading.listing_id in followed else QUANTITY_LIMIT
+        if max(abs(reading.quantity), abs(moved)) <= limit:
             usable[reading.listing_id] = reading
         else:
             booking.skip(Line("skipped", "", None, reading.listing_id, reason="out_of_bounds"))
@@ -180,7 +217,9 @@ async def lock_readings(
     conn: Connection, booking: Booking, listing_ids: Sequence[int]
 ) -> list[Shelf]:
     """Lock the shelves that readings of these listings may move: all of an item's, or theirs alone."""
-    moving = [c.id for c in booking.rules.channels.values() if c.truth is Truth.LEVELS]
+    moving = [
+        c.id for c in booking.rules.channels.values() if c.truth is Truth.LEVELS or c.follows_edits
+    ]
     return await shelf.lock(conn, listing_ids, [], moving=moving)
 
 
@@ -199,7 +238,7 @@ def _after(
     ours differ by seconds.
     """
     said = meanings.get(row.listing_id)
-    if reading is None or said not in (Meaning.BASELINE, Meaning.DIFFERS, Meaning.SAME):
+    if reading is None or said not in SURE:
         return row
     stamp = reading.at if _truth(booking, row) is Truth.LEVELS else reading.at or asked_at
     if said is Meaning.SAME and (reading.unannounced or not _newer(stamp, row.shown_at)):
@@ -347,13 +386,11 @@ def _keys_to_owe(rows: Sequence[Shelf], meanings: dict[int, Meaning]) -> set[tup
 
 
 def _to_owe(
-    after: Sequence[Shelf], meanings: dict[int, Meaning], movements: Sequence[Movement]
+    after: Sequence[Shelf], meanings: dict[int, Meaning], moved: Collection[tuple[int, int]]
 ) -> list[Shelf]:
-    """The listings read for certain, and every listing of an item that moved."""
-    moved = {(m.item_id, m.warehouse_id) for m in movements}
-    sure = (Meaning.BASELINE, Meaning.SAME, Meaning.DIFFERS)
+    """The listings read for certain, and every listing of an item whose targets moved."""
     return [
         row
         for row in after
-        if meanings.get(row.listing_id) in sure or (row.item_id, row.warehouse_id) in moved
+        if meanings.get(row.listing_id) in SURE or (row.item_id, row.warehouse_id) in moved
     ]

@@ -12,7 +12,7 @@ from syncd.db.ledger import Movement
 from syncd.db.pool import Connection
 from syncd.db.postings import Posting
 from syncd.db.suspense import ItemDoubt
-from syncd.fanout import moving
+from syncd.fanout import edits, moving
 from syncd.fanout.booking import Booking
 from syncd.fanout.owing import hold_items, levels_now, owe_deliveries, owe_items
 from syncd.fanout.recounting import LevelKey, recount
@@ -88,6 +88,7 @@ async def settle_counted(
     conn: Connection, booking: Booking, counted: Sequence[tuple[LevelKey, datetime]]
 ) -> None:
     """A count settles all that is in suspense of its item: it holds that, whatever it was."""
+    await edits.settle_counted(conn, booking, counted)
     settled = await suspense.counted(conn, counted, booking.now)
     if not settled:
         return

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from syncd.connectors.base import Capabilities, WriteKind, WriteOp
-from syncd.db import attempts, outbox, shelf
+from syncd.db import attempts, outbox, shelf, stretches
 from syncd.db.attempts import Attempt, AttemptRow, OpenRow
 from syncd.db.bookmark import asked_by
 from syncd.db.journal import Line
@@ -22,6 +22,10 @@ from syncd.stock.rulebook import Asked, ChannelRules
 
 READ_FIRST = timedelta(milliseconds=500)
 """A compared write waits this long for a wished reading; then it goes as a delta."""
+
+FRESH = timedelta(seconds=30)
+"""Where edits are inferred, a reading stands before a write for so long: an order fetch may lie
+between the two."""
 
 FIRST_TRY = timedelta(seconds=45)
 """An attempt nobody settled in this time is taken up again: longer than any call may last."""
@@ -57,7 +61,8 @@ async def claim(
 ) -> Claim:
     """Store one attempt for the most urgent batch that can go now, `among` these listings or of all.
 
-    Listings that show their target already are owed nothing and leave the outbox.
+    Listings that show their target already are owed nothing and leave the outbox. Where edits are
+    inferred, `among` are those that were read just before.
     """
     if among is not None:
         found = await outbox.candidates_among(conn, among, booking.now)
@@ -70,8 +75,13 @@ async def claim(
             owed_before=booking.now - READ_FIRST,
             despite_looks=caps.write is not WriteKind.CAS,
         )
+    held: list[int] = []
+    if rules.follows_edits and found:
+        found, held = await _between_readings(conn, booking, found, among or ())
+    if held:
+        await outbox.drop(conn, held)
     if not found:
-        return Claim()
+        return Claim(dropped=len(held))
     wanted = await outbox.wanted(conn, [c.listing_id for c in found])
     sorted_out = _sort_out(booking, rules, caps, found, wanted)
     if sorted_out.dropped:
@@ -79,11 +89,42 @@ async def claim(
     if sorted_out.unread:
         await shelf.wish(conn, sorted_out.unread, "unread", booking.now)
         booking.lanes.add(rules.id)
-    made = Claim([], len(sorted_out.dropped), sorted_out.waits_for_orders)
+    made = Claim([], len(held) + len(sorted_out.dropped), sorted_out.waits_for_orders)
     chosen = choose(sorted_out.picks, booking.now, caps.batch_max)
     if chosen:
         made.rows = await _open(conn, booking, rules, key, lease_gen, chosen)
     return made
+
+
+async def _between_readings(
+    conn: Connection, booking: Booking, found: Sequence[Candidate], read: Collection[int]
+) -> tuple[list[Candidate], list[int]]:
+    """Of these, those that may be written where edits are inferred; and those a person is asked about.
+
+    A write begins a stretch at the reading before it: what was not read just now, or waits for a
+    write that may still land, stays owed.
+    """
+    before = await stretches.before(conn, [c.listing_id for c in found])
+    may, held = [], []
+    for candidate in found:
+        known = before[candidate.listing_id]
+        if known.held:
+            held.append(candidate.listing_id)
+            booking.skip(
+                Line(
+                    "skipped",
+                    candidate.sku,
+                    candidate.channel_id,
+                    candidate.listing_id,
+                    candidate.shown,
+                    reason="asked",
+                )
+            )
+            continue
+        fresh = known.read_at is not None and booking.now - known.read_at <= FRESH
+        if candidate.listing_id in read and fresh and not known.waits:
+            may.append(candidate)
+    return may, held
 
 
 @dataclass(slots=True)

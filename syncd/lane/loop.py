@@ -13,6 +13,7 @@ from syncd.connectors.breaker import State
 from syncd.corridor import Channel, Core
 from syncd.corridor.speaking import speak
 from syncd.db import attempts, outbox
+from syncd.db.outbox import Due
 from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
 from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Reading
@@ -125,6 +126,7 @@ class Lane:
                     self.writing.lease_gen = await attempts.take_lane(
                         conn, self._channel.id, self._core.clock()
                     )
+                await self.writing.inferring.begin()
             except DatabaseAway:
                 await asyncio.sleep(AWAY_S)
             else:
@@ -145,12 +147,7 @@ class Lane:
                 conn, self._channel.id, now, list(self.writing.busy), list(self.reading.busy)
             )
         self._held = due.blocked
-        if due.attempts:
-            self._start("attempts", self.writing.resume)
-        if due.orders:
-            self._start("orders", self.fetching.fetch_wished)
-        if self.fetching.wanted:
-            self._start("changes", self.fetching.fetch_changed)
+        self._start_tidying(due)
         looks_wait_s = self._looks_from - asyncio.get_running_loop().time() if due.looks else 0.0
         if due.looks and looks_wait_s <= 0:
             self._start(LOOKS, self.reading.read_wished)
@@ -160,6 +157,17 @@ class Lane:
         if due.next_at is None:
             return wait_s
         return min(wait_s, max((due.next_at - now).total_seconds(), 0.005))
+
+    def _start_tidying(self, due: Due) -> None:
+        """Start what has to be known before deliveries can be right."""
+        if due.attempts:
+            self._start("attempts", self.writing.resume)
+        if due.orders:
+            self._start("orders", self.fetching.fetch_wished)
+        if self.fetching.wanted:
+            self._start("changes", self.fetching.fetch_changed)
+        if due.edits:
+            self._start("edits", self.writing.inferring.settle_due)
 
     def _start(self, kind: str, job: Job) -> None:
         """Start a job of this kind unless one is still choosing its work or the lane is full.

@@ -60,6 +60,14 @@ class Asked:
             if answer is None or answer.quantity is None
         }
 
+    def numbered(self) -> set[int]:
+        """Those that showed a number."""
+        return {
+            look.listing_id
+            for look, answer in zip(self.looks, self.answers, strict=True)
+            if answer is not None and not answer.missing and answer.quantity is not None
+        }
+
     def without(self, listing_ids: Collection[int]) -> Asked:
         """The rest of it."""
         pairs = zip(self.looks, self.answers, strict=True)
@@ -129,21 +137,28 @@ class Reading:
         self.busy.update(look.listing_id for look in looks)
         return looks
 
-    async def read(self, looks: Sequence[Look]) -> None:
-        """Ask for these listings and book what they show. Raises what the connector raises."""
-        await self.book_asked(await self.ask(looks))
+    async def read(self, looks: Sequence[Look]) -> set[int]:
+        """Ask for these listings and book what they show; gives those whose number was booked.
 
-    async def book_asked(self, asked: Asked) -> None:
-        """Date the shelves that show what they should, as nearly all do, and book the others."""
+        Raises what the connector raises.
+        """
+        return await self.book_asked(await self.ask(looks))
+
+    async def book_asked(self, asked: Asked) -> set[int]:
+        """Date the shelves that show what they should, as nearly all do, and book the others.
+
+        Gives those of the others whose number was booked.
+        """
         left = await self._confirmed(asked)
-        if left.looks:
-            async with self._core.booking("look_booked") as (conn, booking):
-                await self.book(conn, booking, left)
+        if not left.looks:
+            return set()
+        async with self._core.booking("look_booked") as (conn, booking):
+            return left.numbered() - await self.book(conn, booking, left)
 
     async def _confirmed(self, asked: Asked) -> Asked:
         same = asked.repeating()
-        if not same:
-            return asked
+        if not same or self._channel.rules.follows_edits:
+            return asked  # a reading that says nothing new is a moment of a stretch all the same
         if self._channel.rules.truth is not Truth.LEVELS:
             same = [(listing_id, quantity, at or asked.at) for listing_id, quantity, at in same]
         async with self._core.db.statement("confirm") as conn:
@@ -220,6 +235,7 @@ def _sorted(
                     answer.at,
                     received_at=look.received_at,
                     after_write=look.reason == "verify",
+                    answered_at=answer.answered_at,
                 )
             )
     return found, missing, unmanaged, refused

@@ -14,6 +14,7 @@ from syncd.db.pool import Connection, LostRace
 from syncd.db.suspense import Doubt
 from syncd.fanout import Booking, hold_items, owe_again, owe_items
 from syncd.fanout.switching import follow_source
+from syncd.lane.inferring import Inferring
 from syncd.lane.lines import line_of, made_of
 from syncd.stock import settle
 from syncd.stock.facts import clean
@@ -30,9 +31,10 @@ RACES = 5
 class Settling:
     """Closes the attempts of one lane; every method is one booking transaction."""
 
-    def __init__(self, core: Core, channel: Channel) -> None:
+    def __init__(self, core: Core, channel: Channel, inferring: Inferring) -> None:
         self._core = core
         self._channel = channel
+        self._inferring = inferring
 
     @property
     def _blind(self) -> bool:
@@ -60,6 +62,9 @@ class Settling:
         self, rows: Sequence[OpenRow], results: Sequence[RowResult], lease_gen: int
     ) -> None:
         async with self._core.booking("settle") as (conn, booking):
+            follows = self._blind and self._inferring.follows(booking)
+            if follows:
+                await self._inferring.hold(conn, rows)
             locked = await attempts.lock_attempt(conn, rows[0].attempt_id, lease_gen)
             if not locked:
                 return
@@ -68,6 +73,8 @@ class Settling:
                 for row, result in zip(rows, results, strict=True)
             ]
             await attempts.settle(conn, rows[0].attempt_id, settled)
+            if follows:
+                await self._inferring.answered(conn, booking, rows, results)
             await self._close_rows(conn, booking, rows, results)
             disturbed = [row.listing_id for row in rows if not locked[row.listing_id].undisturbed]
             await self._look_again(conn, booking, rows, results, disturbed)
@@ -150,7 +157,7 @@ class Settling:
             await shelf.wish(conn, sorted(stale), "stale", booking.now)
         if not self._blind:
             return
-        if self._channel.rules.reads_one_by_one:
+        if self._channel.rules.writes_unread:
             await self._owe_disturbed(conn, booking, sorted(disturbed))
             return
         applied = sorted(
@@ -256,7 +263,7 @@ class Settling:
             disturbed = sorted(
                 row.listing_id for row in rows if not locked[row.listing_id].undisturbed
             )
-            if self._channel.rules.reads_one_by_one:
+            if self._channel.rules.writes_unread:
                 await self._owe_disturbed(conn, booking, disturbed)
             else:
                 await shelf.wish(conn, disturbed, "overlapped", booking.now)

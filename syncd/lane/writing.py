@@ -17,6 +17,7 @@ from syncd.db.shelf import Look
 from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
 from syncd.lane.claiming import Claim, claim
 from syncd.lane.fetching import Fetching
+from syncd.lane.inferring import Inferring
 from syncd.lane.reading import Asked, Reading
 from syncd.lane.settling import Settling
 from syncd.stock.model import Reading as StockReading
@@ -43,7 +44,8 @@ class Writing:
         self._channel = channel
         self._reading = reading
         self._fetching = fetching
-        self._settling = Settling(core, channel)
+        self.inferring = Inferring(core, channel, fetching)
+        self._settling = Settling(core, channel, self.inferring)
         self.behind = False
         self.busy: set[UUID] = set()
         self.lease_gen = 0
@@ -59,6 +61,8 @@ class Writing:
         window_s = self._channel.http.budget.gather_window_s(caps.write_cost)
         if window_s > 0:
             await asyncio.sleep(min(window_s, LONGEST_WINDOW_S))
+        if self._channel.rules.follows_edits:
+            return await self._write_between(chosen)
         # behind, the reading is left out: edits are overwritten here, and one follows the write
         if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1 and not self.behind:
             return await self._write_read(chosen)
@@ -68,6 +72,32 @@ class Writing:
             chosen()
             if made.rows:
                 await self._send(made.rows)
+        return bool(made.rows or made.dropped)
+
+    async def _write_between(self, chosen: Callable[[], None]) -> bool:
+        """Where edits are inferred a write stands between readings, however much is owed.
+
+        What is read is booked before it is claimed, so that orders can be asked about what nothing
+        explains; without a reading nothing is written.
+        """
+        caps, busy = self._channel.connector.capabilities, self._reading.busy
+        looks: list[Look] = []
+        made = Claim()
+        try:
+            async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
+                looks = await self._reading.choose_owed()
+                self.behind = len(looks) == min(caps.read_max, caps.batch_max)
+                chosen()
+                read = await self._reading.read(looks) if looks else set()
+            if read:
+                await self.inferring.look_into(read)
+                async with self._channel.http.reserved(caps.write_cost, Priority.URGENT):
+                    made = await self._claim(sorted(read))
+                    busy.difference_update(look.listing_id for look in looks)
+                    if made.rows:
+                        await self._send(made.rows)
+        finally:
+            busy.difference_update(look.listing_id for look in looks)
         return bool(made.rows or made.dropped)
 
     async def _write_read(self, chosen: Callable[[], None]) -> bool:
@@ -202,6 +232,10 @@ class Writing:
 
     async def _unclear(self, rows: Sequence[OpenRow], reason: str) -> None:
         """Nobody knows whether it was applied: the attempt stays open, the same key goes again."""
+        first = rows[0].times_sent == 0
+        if first and not self._keyed and await self.inferring.silent(rows, self.lease_gen):
+            await self._settling.journal_unclear(rows, reason)
+            return
         now = self._core.clock()
         if self._keyed:
             low, high = RESEND_S
@@ -213,7 +247,7 @@ class Writing:
             await attempts.sent(
                 conn, rows[0].attempt_id, now, now + timedelta(seconds=pause_s), self.lease_gen
             )
-        if rows[0].times_sent == 0:
+        if first:
             await self._settling.journal_unclear(rows, reason)
 
     async def _settle_by_reading(self, rows: Sequence[OpenRow], *, spent: bool) -> None:
@@ -231,7 +265,7 @@ class Writing:
                 )
         if spent:
             await self._settling.spent(rows, readings, self.lease_gen)
-        else:
+        elif await self.inferring.watched(rows, readings, asked_at, self.lease_gen):
             await self._settling.unconfirmed(rows, readings, asked_at, self.lease_gen)
 
 

@@ -224,7 +224,8 @@ class Reading:
     """What one listing shows now, as read; `quantity` None means not tracked there.
 
     `missing` means that the channel has no such listing any more.
-    `at` is the platform's own stamp of the value, None where it has none.
+    `at` is the platform's own stamp of the value, None where it has none. `answered_at` is the
+    platform's clock when it answered, None where it does not say.
     """
 
     remote: str
@@ -232,3 +233,4 @@ class Reading:
     quantity: int | None
     at: datetime | None = None
     missing: bool = False
+    answered_at: datetime | None = None

@@ -25,6 +25,7 @@ from syncd.stock.policy import (
     target_of,
 )
 from syncd.stock.standing import Standing, inputs, is_plain
+from syncd.stock.stretches import Margins
 
 
 class Asked(NamedTuple):
@@ -72,6 +73,7 @@ class ChannelRules:
     clock_margin_s: float = 2.5
     match: tuple[Rule, ...] = (Rule.SKU,)
     """How its listings find their items, in this order."""
+    late_apply_s: float = 30.0
     locations: Mapping[str, int] = field(default_factory=dict)
     """Warehouse ids by location; "*" is the fallback."""
     policy: Policy = field(default_factory=Policy)
@@ -105,6 +107,26 @@ class ChannelRules:
     def by_location(self) -> bool:
         """True where an order counts elsewhere, or nowhere, depending on the location it is sent from."""
         return "*" not in self.locations or len(set(self.locations.values())) > 1
+
+    @property
+    def follows_edits(self) -> bool:
+        """True where counts that people change are inferred: every write stands between readings."""
+        return (
+            self.blind
+            and self.truth is Truth.ORDERS
+            and self.enabled
+            and self.edits in (Edits.ADOPT, Edits.ALERT)
+        )
+
+    @property
+    def writes_unread(self) -> bool:
+        """True where readings around writes are left out, since each costs a call."""
+        return self.reads_one_by_one and not self.follows_edits
+
+    @property
+    def margins(self) -> Margins:
+        """What is believed of the platform's clock and speed."""
+        return Margins(clock_s=self.clock_margin_s, late_s=self.late_apply_s)
 
     def warehouse_of(self, location: str) -> int | None:
         """The warehouse a location feeds; None: unmapped, which is never "all" or "first"."""

@@ -36,6 +36,8 @@ Happening = Callable[[], Awaitable[None]]
 
 LEVELS: Mapping[str, Any] = {"truth": "levels", "write": "cas", "key_lifetime_s": 72000.0}
 ORDERS: Mapping[str, Any] = {"truth": "orders", "write": "absolute", "edits": ["overwrite"]}
+FOLLOWED: Mapping[str, Any] = {"truth": "orders", "write": "absolute"}
+"""A blind store whose channel says what is done with edits."""
 ONE_BY_ONE: Mapping[str, Any] = {**ORDERS, "read_max": 1, "batch_max": 15}
 
 
@@ -176,6 +178,7 @@ class Town:
             lane.writing.lease_gen = await attempts.take_lane(
                 conn, self.channel(name).id, self.clock()
             )
+        await lane.writing.inferring.begin()
         self.lanes[name] = lane
 
     def channel(self, name: str) -> Channel:
@@ -314,6 +317,7 @@ class Town:
             (due.attempts, lane.writing.resume),
             (due.orders, lane.fetching.fetch_wished),
             (lane.fetching.wanted, lane.fetching.fetch_changed),
+            (due.edits, lane.writing.inferring.settle_due),
             (due.looks, lane.reading.read_wished),
             (due.writes, lane.writing.write_owed),
         ]

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from syncd.db.stretches import Before
-
 from syncd.stock.stretches import End, OrderStep
 from tests.rules.simulator.tables import Tables
 

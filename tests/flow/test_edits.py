@@ -1,0 +1,469 @@
+"""Edits on channels with blind writes: told from orders, booked when they settle, asked where unclear."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from syncd.app.build import rulebook_of
+from syncd.db import suspense
+from syncd.errors import RetryLater
+from syncd.fanout import NotAsked, answer_doubt, hold_items, settle_counted
+from tests.flow.commands import Operator
+from tests.flow.town import FOLLOWED, LEVELS, ORDERS, Town
+
+SETTLE_S = 301
+
+
+async def opened(plan: Town, edits: str = "adopt", **more: Any) -> Town:
+    """Three stores with 50 mugs: levels, a blind one whose edits are followed, and a blind one whose are not."""
+    uk = plan.store("uk", LEVELS)
+    shop = plan.store("shop", {**FOLLOWED, **more}, edits=edits)
+    woo = plan.store("woo", ORDERS)
+    for store in (uk, shop, woo):
+        store.add("MUG", 50)
+    await plan.open()
+    await plan.seed()
+    plan.clock.forward(60)
+    return plan
+
+
+@pytest.fixture
+async def shops(plan: Town) -> Town:
+    return await opened(plan)
+
+
+@pytest.fixture
+def operator(shops: Town, dsn: str, tmp_path: Path) -> Operator:
+    return Operator(shops, dsn, tmp_path)
+
+
+async def pass_by(town: Town, seconds: float = SETTLE_S) -> None:
+    town.clock.forward(seconds)
+    await town.settle()
+
+
+async def stretches(town: Town) -> list[tuple[Any, ...]]:
+    return await town.rows(
+        "select start_kind, end_kind, v0, vb, settled, booked, candidates, in_suspense from stretch"
+        " order by t0"
+    )
+
+
+async def booked(town: Town) -> list[tuple[int, str]]:
+    """The edits in the ledger, in order."""
+    return [
+        row[0]
+        for row in await town.rows("select delta from movement where kind = 'edit' order by id")
+    ]
+
+
+async def asked(town: Town) -> list[tuple[Any, ...]]:
+    return await town.rows(
+        "select reason, candidates, proposal, resolution from suspense order by id"
+    )
+
+
+async def everywhere(town: Town, level: int) -> None:
+    assert await town.level("MUG") == level
+    assert set(town.shelves("MUG").values()) == {level}
+
+
+async def test_a_listing_is_followed_from_its_first_sweep_on(shops: Town) -> None:
+    assert await stretches(shops) == [
+        ("reading", "open", 50, None, False, 0, [0], False),
+    ]
+
+
+async def test_a_rise_is_booked_when_it_settles_and_raises_nobody_before(shops: Town) -> None:
+    await shops.stores["shop"].edit("MUG", 57)
+    await shops.settle()
+    assert shops.shelves("MUG") == {"uk": 50, "shop": 57, "woo": 50}
+    assert await shops.level("MUG") == 50
+    await pass_by(shops)
+    assert await booked(shops) == [7]
+    await everywhere(shops, 57)
+
+
+async def test_a_fall_lowers_everybody_at_once_and_is_booked_when_it_settles(shops: Town) -> None:
+    await shops.stores["shop"].edit("MUG", 40)
+    await shops.settle()
+    assert shops.shelves("MUG") == {"uk": 40, "shop": 40, "woo": 40}
+    assert await shops.level("MUG") == 50
+    await pass_by(shops)
+    assert await booked(shops) == [-10]
+    await everywhere(shops, 40)
+
+
+async def test_a_sale_nobody_told_of_is_no_edit(shops: Town) -> None:
+    shop = shops.stores["shop"]
+    await shop.sell({"MUG": 3})
+    shops.lose_webhooks()
+    await shops.look("shop", "MUG")
+    await shops.settle()
+    assert shops.shelves("MUG") == {"uk": 47, "shop": 47, "woo": 47}
+    await pass_by(shops)  # settling fetches orders
+    assert await booked(shops) == []
+    await everywhere(shops, 47)
+
+
+async def test_a_write_keeps_what_is_not_settled(shops: Town) -> None:
+    """A sale elsewhere lowers the shelf by what was sold, not to the level."""
+    await shops.stores["shop"].edit("MUG", 57)
+    await shops.settle()
+    await shops.stores["uk"].sell({"MUG": 2})
+    await shops.settle()
+    assert shops.shelves("MUG") == {"uk": 48, "shop": 55, "woo": 48}
+    await pass_by(shops)
+    assert await booked(shops) == [7]
+    await everywhere(shops, 55)
+
+
+async def test_every_write_stands_between_readings(shops: Town) -> None:
+    shop = shops.stores["shop"]
+    calls: list[bool] = []
+    serve = shop.serve
+
+    async def serving(token: str, work: Any, *, writes: bool) -> Any:
+        calls.append(writes)
+        return await serve(token, work, writes=writes)
+
+    shop.serve = serving  # type: ignore[method-assign]
+    shops.lanes["shop"].writing.behind = True
+    await shops.stores["uk"].sell({"MUG": 2})
+    await shops.settle()
+    assert calls == [False, True, False]
+    assert [row[:4] for row in await stretches(shops)] == [
+        ("reading", "write", 50, 50),
+        ("write", "open", 50, None),
+    ]
+
+
+async def test_a_sale_between_reading_and_write_is_erased_there_and_counts(shops: Town) -> None:
+    shop = shops.stores["shop"]
+
+    async def meanwhile() -> None:
+        await shop.sell({"MUG": 2})
+
+    with shops.before_write("shop", meanwhile):
+        await shops.stores["uk"].sell({"MUG": 5})
+        await shops.settle()
+    await pass_by(shops)
+    assert await booked(shops) == []
+    await everywhere(shops, 43)
+
+
+async def test_a_write_nobody_answers_is_watched_and_then_made_again(plan: Town) -> None:
+    shops = await opened(plan, late_apply_s=30.0)
+    shop, lane = shops.stores["shop"], shops.lanes["shop"]
+    shop.faults.late, shop.faults.late_s = 1.0, 3600.0
+    await shops.stores["uk"].sell({"MUG": 5})
+    await shops.book()
+    with pytest.raises(RetryLater):
+        await lane.writing.write_owed(lambda: None)
+    shop.faults.late = 0.0
+    assert [row[:4] for row in await stretches(shops)] == [
+        ("reading", "write", 50, 50),
+        ("unknown", "open", 50, None),
+    ]
+    await shop.edit("MUG", 60)  # a person, while the write may still land
+    writes = shop.counters.writes
+    await shops.settle()
+    assert shop.counters.writes == writes, "nothing is written while the first may still land"
+    shops.clock.forward(10)
+    shop.land()
+    await pass_by(shops, 3)
+    assert shop.counters.writes == writes
+    [(watched,)] = await shops.rows("select watch_value from stretch where end_kind = 'open'")
+    assert watched == [60, 45]
+    await pass_by(shops, 30)
+    assert shop.counters.writes > writes
+    await pass_by(shops)
+    # 50, then 60 by the person, then 45 by the late write: it was typed, and then erased
+    assert await booked(shops) == [10]
+    await everywhere(shops, 55)
+
+
+async def test_a_daemon_that_dies_between_claim_and_answer_was_silent(plan: Town) -> None:
+    shops = await opened(plan)
+    shop, lane = shops.stores["shop"], shops.lanes["shop"]
+
+    class Died(BaseException):
+        pass
+
+    async def dying(*_: Any, **__: Any) -> None:
+        raise Died
+
+    await shops.stores["uk"].sell({"MUG": 5})
+    await shops.book()
+    lane.writing._settling.answered = dying  # type: ignore[method-assign]
+    with pytest.raises(Died):
+        await lane.writing.write_owed(lambda: None)
+    assert shop.shelf("MUG") == 45
+    await shop.edit("MUG", 48)
+    await shops.start_lane("shop")
+    await shops.settle()
+    assert [row[0] for row in await stretches(shops)] == ["reading", "unknown"]
+    await pass_by(shops, 10)
+    await pass_by(shops)
+    # the write landed, then a person made 48 of 45; or a person made 48 of 50 and it never did
+    assert [row[:3] for row in await asked(shops)] == [("unclear_edit", [-2, 3], -2)]
+    assert await booked(shops) == []
+
+
+async def test_an_open_stretch_is_split_so_that_it_can_settle(shops: Town) -> None:
+    shop = shops.stores["shop"]
+    await shop.edit("MUG", 57)
+    await shops.settle()
+    await pass_by(shops)
+    await shop.edit("MUG", 52)
+    await shops.settle()
+    await pass_by(shops)
+    assert await booked(shops) == [7, -5]
+    await everywhere(shops, 52)
+    await pass_by(shops)
+    assert await booked(shops) == [7, -5]
+
+
+async def test_an_order_that_turns_up_late_takes_back_what_it_explains(shops: Town) -> None:
+    shop = shops.stores["shop"]
+    hidden = shop.changed_since
+    shop.changed_since = lambda since: []  # type: ignore[method-assign]
+    await shop.sell({"MUG": 3})
+    shops.lose_webhooks()
+    shops.clock.forward(10)
+    await shops.look("shop", "MUG")
+    await shops.settle()
+    await pass_by(shops)
+    assert await booked(shops) == [-3]
+    await everywhere(shops, 47)
+    shop.changed_since = hidden  # type: ignore[method-assign]
+    await shops.sweepers["shop"].sweep()
+    await shops.settle()
+    assert sorted(await booked(shops)) == [-3, 3]
+    await everywhere(shops, 47)
+
+
+async def test_a_late_order_beside_a_split_merges_what_it_split(shops: Town) -> None:
+    shop = shops.stores["shop"]
+    hidden = shop.changed_since
+    shop.changed_since = lambda since: []  # type: ignore[method-assign]
+    await shops.look("shop", "MUG")
+    await shops.settle()
+    shops.clock.forward(1)
+    await shop.sell({"MUG": 3})
+    shops.lose_webhooks()
+    shops.clock.forward(1)
+    await shops.look("shop", "MUG")
+    await shops.settle()
+    await pass_by(shops)
+    halves = len(await stretches(shops))
+    assert halves > 1
+    shop.changed_since = hidden  # type: ignore[method-assign]
+    await shops.sweepers["shop"].sweep()
+    await shops.settle()
+    assert len(await stretches(shops)) < halves
+    await pass_by(shops)
+    assert sum(await booked(shops)) == 0
+    await everywhere(shops, 47)
+
+
+async def unclear(town: Town) -> None:
+    """A person types a count beside a sale, just when a write is made: nobody can tell the two apart."""
+    shop = town.stores["shop"]
+
+    async def meanwhile() -> None:
+        await shop.sell({"MUG": 3})
+
+    with town.before_write("shop", meanwhile):
+        await town.stores["uk"].sell({"MUG": 5})
+        await town.settle()
+    town.clock.forward(30)
+    await shop.edit("MUG", shop.shelf("MUG") + 10)
+    await town.look("shop", "MUG")
+    await town.settle()
+    await pass_by(town)
+
+
+async def test_what_has_two_answers_is_asked_and_not_booked(shops: Town) -> None:
+    await unclear(shops)
+    found = await asked(shops)
+    assert len(found) == 1
+    reason, candidates, proposal, resolution = found[0]
+    assert (reason, resolution) == ("unclear_edit", None)
+    assert len(candidates) == 2
+    assert proposal in candidates
+    assert await booked(shops) == []
+    level = await shops.level("MUG")
+    assert level == 42
+    assert shops.shelves("MUG")["uk"] == 42, "a suspected rise raises nobody"
+    lines = await shops.rows("select before, after from journal where outcome = 'suspense'")
+    assert len(lines) == 1
+
+
+async def test_overwritten_edits_cost_no_stretch(plan: Town) -> None:
+    town = await opened(plan, edits="overwrite")
+    await town.stores["shop"].edit("MUG", 57)
+    await town.settle()
+    await everywhere(town, 50)
+    assert await stretches(town) == []
+    assert await town.rows("select count(*) from order_step") == [(0,)]
+
+
+async def test_an_alert_leaves_the_shelf_alone_until_a_person_answers(plan: Town) -> None:
+    town = await opened(plan, edits="alert")
+    shop = town.stores["shop"]
+    await shop.edit("MUG", 57)
+    await town.settle()
+    await pass_by(town)
+    assert [row[:3] for row in await asked(town)] == [("edit", [7], 7)]
+    writes = shop.counters.writes
+    await town.stores["uk"].sell({"MUG": 2})
+    await town.settle()
+    assert town.shelves("MUG") == {"uk": 48, "shop": 57, "woo": 48}
+    assert shop.counters.writes == writes
+    assert await booked(town) == []
+
+
+async def test_two_adopting_channels_of_both_truths_share_a_warehouse(shops: Town) -> None:
+    uk, shop = shops.stores["uk"], shops.stores["shop"]
+    await uk.edit("MUG", 60)
+    await shop.edit("MUG", 45)
+    await shops.settle()
+    await pass_by(shops)
+    await everywhere(shops, 55)
+    assert sorted(await booked(shops)) == [-5, 10]
+
+
+async def test_a_setting_that_changes_keeps_what_was_adopted_and_begins_anew(plan: Town) -> None:
+    """Adopted, then overwritten, then adopted again: nothing of the time between is an edit."""
+    town = await opened(plan)
+    shop = town.stores["shop"]
+    await shop.edit("MUG", 57)
+    await town.settle()
+    await pass_by(town)
+    await reload(town, "overwrite")
+    await shop.edit("MUG", 90)
+    await town.settle()
+    await everywhere(town, 57)
+    await town.stores["uk"].sell({"MUG": 1})
+    await town.settle()
+    await pass_by(town)
+    await everywhere(town, 56)
+    await reload(town, "adopt")
+    await town.settle()
+    await shop.edit("MUG", 60)
+    await town.settle()
+    await pass_by(town)
+    assert await booked(town) == [7, 4]
+    await everywhere(town, 60)
+
+
+async def test_a_late_order_is_taken_off_what_was_adopted_though_edits_are_overwritten_now(
+    plan: Town,
+) -> None:
+    town = await opened(plan)
+    shop = town.stores["shop"]
+    hidden = shop.changed_since
+    shop.changed_since = lambda since: []  # type: ignore[method-assign]
+    await shop.sell({"MUG": 3})
+    town.lose_webhooks()
+    await town.look("shop", "MUG")
+    await town.settle()
+    await pass_by(town)
+    assert await booked(town) == [-3]
+    await reload(town, "overwrite")
+    shop.changed_since = hidden  # type: ignore[method-assign]
+    await town.sweepers["shop"].sweep()
+    await town.settle()
+    assert sorted(await booked(town)) == [-3, 3]
+    await everywhere(town, 47)
+
+
+async def test_a_later_step_opens_what_a_person_answered(shops: Town) -> None:
+    await unclear(shops)
+    [(doubt, low, high)] = await shops.rows(
+        "select id, candidates[1], candidates[2] from suspense where resolved_at is null"
+    )
+    async with shops.core.booking("answer") as (conn, booking):
+        await answer_doubt(conn, booking, doubt, high, "ann", (low, high))
+    await shops.settle()
+    assert await booked(shops) == [high]
+    with pytest.raises(NotAsked):
+        async with shops.core.booking("answer") as (conn, booking):
+            await answer_doubt(conn, booking, doubt, low, "ann")
+
+
+async def test_people_answer_at_the_command_line(shops: Town, operator: Operator) -> None:
+    assert "nothing waits" in (await operator.ask("suspense", "list")).stdout
+    await unclear(shops)
+    found = await operator.ask("suspense", "list", "--json")
+    assert found.exit_code == 3
+    [row] = json.loads(found.stdout)
+    assert (row["channel"], row["sku"], row["reason"]) == ("shop", "MUG", "unclear_edit")
+    assert {"readings", "orders", "write"} <= row["evidence"].keys()
+    gone = await served(shops, operator, "suspense", "accept", str(row["id"] + 1))
+    assert gone.exit_code == 1
+    amount = row["candidates"][-1]
+    done = await served(shops, operator, "suspense", "set", str(row["id"]), str(amount))
+    assert done.exit_code == 0, done.output
+    await shops.settle()
+    assert await booked(shops) == [amount]
+    await everywhere(shops, 42 + amount)
+    assert (await operator.ask("suspense", "list")).exit_code == 0
+    lines = await shops.rows("select reason from journal where outcome = 'edit'")
+    assert lines[0][0].startswith(f"{amount:+} by ")
+
+
+async def test_an_answer_to_another_question_is_refused(shops: Town) -> None:
+    await unclear(shops)
+    async with shops.db.transaction("answer") as conn:
+        [doubt] = await suspense.open_doubts(conn)
+        assert await suspense.answer(conn, doubt.id, 4, doubt.candidates, "ann")
+    await shops.rows(
+        "update suspense set candidates = '{1,2}' where id = $1 returning id", doubt.id
+    )
+    await shops.ask("answer")
+    assert await booked(shops) == []
+    [(result,)] = await shops.rows("select result from wish where kind = 'answer'")
+    assert str(doubt.id) in json.loads(result)["refused"]
+
+
+async def test_a_count_settles_what_is_asked(shops: Town) -> None:
+    await unclear(shops)
+    [(item, warehouse)] = await shops.rows("select item_id, warehouse_id from level")
+    async with shops.core.booking("counted") as (conn, booking):
+        await hold_items(conn, [(item, warehouse)])
+        await settle_counted(conn, booking, [((item, warehouse), booking.now)])
+    assert await booked(shops) == []
+    assert [row[3] for row in await asked(shops)] == ["answered: held by a count"]
+    await shops.settle()
+    await everywhere(shops, 42)
+
+
+async def reload(town: Town, edits: str) -> None:
+    """The shop's setting is another from now on, as after a SIGHUP; its lane begins anew."""
+    town.settings["shop"]["edits"] = edits
+    settings = town.parsed({})
+    ids = {rules.name: rules.id for rules in town.core.rulebook.channels.values()}
+    book = rulebook_of(settings, ids, {"main": 1})
+    town.core.rulebook = book
+    for channel in town.core.channels.values():
+        channel.rules = book.channels[channel.id]
+    await town.start_lane("shop")
+    await town.sweepers["shop"].sweep()
+
+
+async def served(town: Town, operator: Operator, *words: str) -> Result:
+    """A command that asks the daemon, with the daemon there."""
+    asking = asyncio.create_task(operator.ask(*words))
+    async with asyncio.timeout(20):
+        while not asking.done():
+            await town.bulk.step()
+            await asyncio.sleep(0)
+    return await asking
