@@ -90,8 +90,8 @@ async def offer(core: Core, skus: Sequence[str], channels: Sequence[str] | None,
 def known_channel(core: Core, name: str) -> None:
     """Raises Declined unless the channel is configured and the daemon has seen it."""
     rules = core.rulebook.named(name)
-    if rules is None or rules.id < 0:
-        known = ", ".join(sorted(x.name for x in core.rulebook.channels.values() if x.id > 0))
+    if rules not in core.rulebook.configured or rules.id < 0:
+        known = ", ".join(sorted(x.name for x in core.rulebook.configured if x.id > 0))
         raise Declined([f"no channel is named {name}; there are {known or 'none yet'}"])
 
 

@@ -97,7 +97,7 @@ def _row(core: Core, item: Item, found: Sequence[Listing], only: ChannelRules | 
     levels = {x.warehouse: x.quantity for x in found if x.warehouse and x.quantity is not None}
     listings = [_listing(core, x) for x in found]
     listed = {x.channel for x in found if not x.gone}
-    channels = [only] if only else list(core.rulebook.channels.values())
+    channels = [only] if only else core.rulebook.configured
     listings += [
         ListingRow(c.name, "", "", "", "", State.NOT_LISTED, None, None, "")
         for c in channels

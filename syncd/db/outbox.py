@@ -315,7 +315,7 @@ class Due:
     looks: bool
     writes: bool
     blocked: bool
-    """Something else is due on a listing that is being read."""
+    """A delivery is due that waits until its listing has been read."""
     next_at: datetime | None
 
 
@@ -332,9 +332,9 @@ select
               order by k.not_before limit 1), false) as looks,
     coalesce((select true from outbox o join shelf s on s.listing_id = o.listing_id
               where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2
-                and s.attempt_id is null and not (o.listing_id = any($4::bigint[]))
+                and s.attempt_id is null and not (o.listing_id = any($5::bigint[]))
               order by o.owed_at limit 1), false) as writes,
-    exists (select from outbox o where o.listing_id = any($4::bigint[]) and o.parked_at is null
+    exists (select from outbox o where o.listing_id = any($5::bigint[]) and o.parked_at is null
             and o.not_before <= $2) as blocked,
     least(
         -- only a delivery that was tried is ever put off: an index of its own holds those
@@ -353,6 +353,10 @@ async def due(
     now: datetime,
     busy_attempts: Sequence[UUID],
     busy_looks: Sequence[int],
+    read_first: Sequence[int] = (),
 ) -> Due:
-    """What the lane of a channel has to do."""
-    return Due(*await conn.fetchrow(DUE, channel_id, now, busy_attempts, busy_looks))
+    """What the lane of a channel has to do.
+
+    `busy_looks` are being read; of those `read_first` nothing is written before that has ended.
+    """
+    return Due(*await conn.fetchrow(DUE, channel_id, now, busy_attempts, busy_looks, read_first))

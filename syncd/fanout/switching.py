@@ -41,7 +41,7 @@ async def include(
     ids = sorted(items.values())
     listing_ids = await shelf.lock_items(conn, ids)
     await switches.forget_exclusions(conn, ids, rules.id if rules else None)
-    scope = [rules] if rules else list(booking.rules.channels.values())
+    scope = [rules] if rules else booking.rules.configured
     elsewhere = await switches.excluded_everywhere(conn, ids) if rules else set()
     pairs = [
         (item, one.id)
@@ -100,7 +100,7 @@ async def _named(
 
 
 def _no_channel(booking: Booking, name: str) -> str:
-    names = [rules.name for rules in booking.rules.channels.values()]
+    names = [rules.name for rules in booking.rules.configured]
     return f"no channel is named {name}{nearest(name, names)}"
 
 

@@ -143,8 +143,14 @@ class Lane:
             return held_s
         now = self._core.clock()
         async with self._core.db.statement("lane_due") as conn:
+            reading = list(self.reading.busy)
             due = await outbox.due(
-                conn, self._channel.id, now, list(self.writing.busy), list(self.reading.busy)
+                conn,
+                self._channel.id,
+                now,
+                list(self.writing.busy),
+                reading,
+                reading if self.writing.reads_first else [],
             )
         self._held = due.blocked
         self._start_tidying(due)

@@ -54,6 +54,17 @@ class Writing:
     def _keyed(self) -> bool:
         return self._channel.connector.capabilities.key_lifetime_s > 0
 
+    @property
+    def reads_first(self) -> bool:
+        """True where nothing is written before it was read.
+
+        Behind, the reading is left out where edits are overwritten: one follows the write.
+        """
+        if self._channel.rules.follows_edits:
+            return True
+        caps = self._channel.connector.capabilities
+        return caps.write is WriteKind.ABSOLUTE and caps.read_max > 1 and not self.behind
+
     async def write_owed(self, chosen: Callable[[], None]) -> bool:
         """Claim one batch of what is owed and send it; gives whether anything was claimed."""
         caps = self._channel.connector.capabilities
@@ -63,8 +74,7 @@ class Writing:
             await asyncio.sleep(min(window_s, LONGEST_WINDOW_S))
         if self._channel.rules.follows_edits:
             return await self._write_between(chosen)
-        # behind, the reading is left out: edits are overwritten here, and one follows the write
-        if caps.write is WriteKind.ABSOLUTE and caps.read_max > 1 and not self.behind:
+        if self.reads_first:
             return await self._write_read(chosen)
         async with self._channel.http.reserved(caps.write_cost, Priority.URGENT):
             made = await self._claim()

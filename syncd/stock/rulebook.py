@@ -287,6 +287,11 @@ class Rulebook:
         """True where a listing shows 0 since its item is gone at the source (`orphaned`)."""
         return orphaned and warehouse_id in self.zeroed_when_gone
 
+    @property
+    def configured(self) -> list[ChannelRules]:
+        """The channels that the configuration names, without the internal one."""
+        return [rules for rules in self.channels.values() if rules.name != INTERNAL]
+
     def named(self, name: str) -> ChannelRules | None:
         return next((rules for rules in self.channels.values() if rules.name == name), None)
 

@@ -198,3 +198,31 @@ async def test_readings_are_not_gathered_where_levels_are_the_truth(town: Town) 
         await lane.round()
         assert lane._jobs
         await asyncio.gather(*lane._jobs)
+
+
+async def test_a_guarded_write_does_not_wait_for_a_reading_that_hangs(town: Town) -> None:
+    """It compares: what the reading would have shown cannot be lost."""
+    await town.look("uk", "MUG")
+    uk, lane = town.stores["uk"], town.lanes["uk"]
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        asked.set()
+        await go_on.wait()
+
+    with town.after_reading("uk", hang):
+        running = asyncio.create_task(lane.run())
+        try:
+            async with asyncio.timeout(BOUND_S):
+                await asked.wait()
+                town.clock.forward(60)
+                await town.stores["woo"].sell({"MUG": 1})
+                await town.book_orders()
+                town.clock.forward(60)
+                while uk.shelf("MUG") != 49:  # noqa: ASYNC110 - shelves ring no bell
+                    await asyncio.sleep(0.01)
+        finally:
+            go_on.set()
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running

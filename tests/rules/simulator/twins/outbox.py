@@ -155,6 +155,7 @@ async def due(
     now: datetime,
     busy_attempts: Sequence[UUID],
     busy_looks: Sequence[int],
+    read_first: Sequence[int] = (),
 ) -> Due:
     attempts = {k: a for k, a in t.attempts.items() if a.channel_id == channel_id}
     orders = [row for key, row in t.order_looks.items() if key[0] == channel_id]
@@ -178,8 +179,8 @@ async def due(
             row.not_before <= now and t.shelves[one].attempt_id is None and one not in busy_looks
             for one, row in looks.items()
         ),
-        writes=any(_due(t, one, now) and one not in busy_looks for one in owed),
-        blocked=any(o.not_before <= now for one, o in owed.items() if one in busy_looks),
+        writes=any(_due(t, one, now) and one not in read_first for one in owed),
+        blocked=any(o.not_before <= now for one, o in owed.items() if one in read_first),
         edits=any(at <= now for at in ripe),
         next_at=min((at for at in next_at if at > now), default=None),
     )

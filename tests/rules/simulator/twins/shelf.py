@@ -191,11 +191,14 @@ async def due_looks(
     turn = t.next_turn()
     due.sort()
     return [
-        _look(t, one, t.looks[one].wish, t.looks[one].received_at, turn) for _, one in due[:limit]
+        _look(t, one, t.looks[one].wish, t.looks[one].received_at, turn, t.looks[one].reason)
+        for _, one in due[:limit]
     ]
 
 
-def _look(t: Tables, one: int, wish: int, received_at: datetime | None, turn: int) -> Look:
+def _look(
+    t: Tables, one: int, wish: int, received_at: datetime | None, turn: int, reason: str
+) -> Look:
     x = t.listings[one]
     return made(
         Look,
@@ -208,6 +211,7 @@ def _look(t: Tables, one: int, wish: int, received_at: datetime | None, turn: in
         received_at=received_at,
         turn=turn,
         shown=t.shelves[one].shown,
+        reason=reason,
     )
 
 
@@ -245,7 +249,7 @@ async def owed_looks(
         return []
     turn = t.next_turn()
     due.sort()
-    return [_look(t, one, 0, None, turn) for _, _, one in due[:limit]]
+    return [_look(t, one, 0, None, turn, "owed") for _, _, one in due[:limit]]
 
 
 async def postpone_looks(t: Tables, listing_ids: Sequence[int], not_before: datetime) -> None:
