@@ -10,7 +10,7 @@ from syncd.db.ledger import OrderNew
 from syncd.db.pool import Connection
 from syncd.fanout.booking import Booking, Heard
 from syncd.stock.model import OrderSeen, Truth
-from syncd.stock.orders import News, OrderKnown, contradict, digest, judge, newest
+from syncd.stock.orders import News, OrderKnown, contradict, digest, in_doubt, judge, newest
 from syncd.stock.rulebook import ChannelRules
 
 
@@ -76,7 +76,8 @@ async def accepted(
         key = known.channel_id, known.order_id
         order, new = by_key[key], news[key]
         before = None if known.fresh else OrderKnown(known.version, known.digest, known.terminal)
-        verdict = judge(before, order.seen, new.digest, unsure=order.unsure)
+        unsure = order.unsure or (order.heard.event_id is not None and in_doubt(before, order.seen))
+        verdict = judge(before, order.seen, new.digest, unsure=unsure)
         if verdict is News.ACCEPT:
             believed.append((order, known.fresh))
             if not known.fresh:

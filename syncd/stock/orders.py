@@ -96,6 +96,14 @@ def judge(
     return News.ACCEPT
 
 
+def in_doubt(known: OrderKnown | None, seen: OrderSeen) -> bool:
+    """True for a version of which two states were heard: kept one back, so that what is fetched counts.
+
+    Another message of it, sent before that fetch, may be either of the two.
+    """
+    return known is not None and seen.version == known.version + 1
+
+
 def newest(first: OrderSeen, second: OrderSeen) -> OrderSeen:
     """Of two states of one order heard together, the one that counts; `second` was heard later."""
     if first.gone != second.gone:

@@ -18,6 +18,7 @@ from syncd.stock.orders import (
     committed,
     digest,
     effect,
+    in_doubt,
     judge,
     kind_of,
     newest,
@@ -184,3 +185,13 @@ def test_kinds() -> None:
     assert kind_of(-1, Kind.REFUND) is Kind.SALE
     assert kind_of(1, Kind.REFUND) is Kind.REFUND
     assert kind_of(1, Kind.SALE) is Kind.CANCELLATION
+
+
+def test_only_the_version_just_above_what_is_known_is_in_doubt() -> None:
+    """It is kept one back, so that a fetch is believed; another message of it may be the older state."""
+    known = OrderKnown(9, b"", terminal=False)
+    seen = OrderSeen("118", 10, AT, ())
+    assert in_doubt(known, seen)
+    assert not in_doubt(known, replace(seen, version=9))
+    assert not in_doubt(known, replace(seen, version=11))
+    assert not in_doubt(None, seen)
