@@ -99,9 +99,9 @@ def judge(
 def in_doubt(known: OrderKnown | None, seen: OrderSeen) -> bool:
     """True for a version of which two states were heard: kept one back, so that what is fetched counts.
 
-    Another message of it, sent before that fetch, may be either of the two.
+    Another message of it, sent before that fetch, may be either of the two; a terminal state is none.
     """
-    return known is not None and seen.version == known.version + 1
+    return known is not None and not seen.terminal and seen.version == known.version + 1
 
 
 def newest(first: OrderSeen, second: OrderSeen) -> OrderSeen:

@@ -194,4 +194,5 @@ def test_only_the_version_just_above_what_is_known_is_in_doubt() -> None:
     assert in_doubt(known, seen)
     assert not in_doubt(known, replace(seen, version=9))
     assert not in_doubt(known, replace(seen, version=11))
+    assert not in_doubt(known, replace(seen, terminal=True)), "terminal states are absorbing"
     assert not in_doubt(None, seen)
