@@ -16,7 +16,7 @@ from syncd.telemetry.logs import get_logger
 log = get_logger("syncd.plans")
 
 PAGE = 5000
-PIECE = 500
+PIECE = 2000
 
 
 def target_of(book: Rulebook, one: Held) -> int | None:
