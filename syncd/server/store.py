@@ -77,9 +77,14 @@ class GroupedStore:
         waiting_bytes_max: int = 64 * 1024 * 1024,
         store_timeout_s: float = 0.9,
     ) -> None:
-        """`store_timeout_s` leaves a tenth of the promised second for everything around it."""
+        """`store_timeout_s` leaves a tenth of the promised second for everything around it.
+
+        Raises RuntimeError outside a running event loop: it serves that one alone.
+        """
         self._db = db
         self._clock = clock
+        # asked for once: on Python 3.11 each asking is a call into the system
+        self._loop = asyncio.get_running_loop()
         self._on_stored = on_stored
         self._rows_max = rows_max
         self._bytes_max = bytes_max
@@ -106,7 +111,7 @@ class GroupedStore:
             or self._waiting_bytes >= self._waiting_bytes_max
         ):
             return Ack.BUSY
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         waiting = _Waiting(event, loop.create_future(), loop.time())
         self._waiting.append(waiting)
         self._waiting_bytes += len(event.body)
@@ -135,7 +140,7 @@ class GroupedStore:
     def _ring(self) -> None:
         self._ringing = False
         if self._waiting and len(self._flushers) < self._flushes_max:
-            task = asyncio.get_running_loop().create_task(self._flush_all())
+            task = self._loop.create_task(self._flush_all())
             self._flushers.add(task)
             task.add_done_callback(self._flushers.discard)
 
@@ -143,24 +148,22 @@ class GroupedStore:
         self._patience = None
         if not self._waiting or len(self._flushers) >= self._flushes_max:
             return
-        loop = asyncio.get_running_loop()
-        left_s = self._waiting[0].since_s + PATIENCE_S - loop.time()
+        left_s = self._waiting[0].since_s + PATIENCE_S - self._loop.time()
         if left_s <= 0 or len(self._waiting) >= self._rows_max:
             self._ring()
             left_s = PATIENCE_S
-        self._patience = loop.call_later(left_s, self._lose_patience)
+        self._patience = self._loop.call_later(left_s, self._lose_patience)
 
     def _expire(self) -> None:
         """Answer everyone whose time is up: one timer serves all, as deadlines come in order."""
         self._timer = None
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self._loop.time()
         while self._unanswered:
             waiting = self._unanswered[0]
             if not waiting.future.done():
                 left_s = waiting.since_s + self._store_timeout_s - now
                 if left_s > 0:
-                    self._timer = loop.call_later(left_s, self._expire)
+                    self._timer = self._loop.call_later(left_s, self._expire)
                     return
                 waiting.answer(Ack.AWAY)
             self._unanswered.popleft()
@@ -243,7 +246,7 @@ class GroupedStore:
 
     async def _mend(self) -> bool:
         """Make partitions that are missing, as after a long sleep; True: try the same once more."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if now - self._mended_at < MEND_EVERY_S:
             return False
         self._mended_at = now
@@ -264,7 +267,7 @@ class GroupedStore:
 
     def _say_refused(self, waiting: _Waiting, error: Exception) -> None:
         waiting.answer(Ack.REFUSED)
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if now - self._refused_said_at < SAY_REFUSED_EVERY_S:
             return
         self._refused_said_at = now
