@@ -184,15 +184,23 @@ class GroupedStore:
         return group
 
     async def _flush_all(self) -> None:
-        while group := self._take():
+        while self._waiting:
             try:
-                async with asyncio.timeout(self._store_timeout_s):
-                    await self._flush(group)
+                # one for all groups, set anew for each: making one costs as much as storing a row
+                async with asyncio.timeout(None) as deadline:
+                    while group := self._take():
+                        deadline.reschedule(self._loop.time() + self._store_timeout_s)
+                        await self._flush_group(group)
             except TimeoutError:
                 self._say_away("not stored in time")
-            finally:
-                for waiting in group:
-                    waiting.answer(Ack.AWAY)
+
+    async def _flush_group(self, group: Sequence[_Waiting]) -> None:
+        """Whatever happens, everyone in the group has an answer afterwards."""
+        try:
+            await self._flush(group)
+        finally:
+            for waiting in group:
+                waiting.answer(Ack.AWAY)
 
     async def _flush(self, group: Sequence[_Waiting]) -> None:
         """Store a group; when the database refuses it, halve it until the refused rows stand alone."""
