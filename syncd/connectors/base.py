@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from syncd.connectors.http import Http
@@ -157,8 +158,7 @@ class Page:
     """The platform's clock when it answered; None: it does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Struct, frozen=True):
     """A verified webhook, ready to be stored.
 
     `dedupe` names this delivery among all of its channel; equal ones are stored once.
