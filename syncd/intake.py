@@ -114,9 +114,16 @@ class Intake:
                 ]
             await inbox.done(conn, [e.event_id for e in events if e.event_id not in bad])
             for event in events:
+                self._hear(event)
                 outcome = "poison" if event.event_id in bad else "taken"
                 booking.outcomes[event.channel_id, outcome] += 1
         return booking
+
+    def _hear(self, event: QueuedEvent) -> None:
+        """A message of a channel is a sign of life, from when it was received."""
+        channel = self._core.channels.get(event.channel_id)
+        if channel is not None:
+            channel.heard_at = max(channel.heard_at or event.received_at, event.received_at)
 
     def _parse(self, events: Sequence[QueuedEvent]) -> tuple[list[Heard], dict[int, str]]:
         """Facts of all events; and why the ones that have none cannot be booked."""

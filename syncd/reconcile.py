@@ -201,7 +201,9 @@ class Sweeper:
         if rules.follows_edits and not now.followed:
             return True  # what people change here is told from a reading before it
         none = self._core.rulebook.shows_none(now.warehouse_id, orphaned=now.orphaned)
-        wants = rules.target_of(Asked(now.listing_id, now.sku, now.warehouse_id, none), now)
+        wants = rules.target_of(
+            Asked(now.listing_id, now.sku, now.warehouse_id, none, shown=now.shown), now
+        )
         return wants != now.shown and not keeps(wants, rules.policy_of(now.sku))
 
     async def _find_vanished(self, seen: bytearray, listings: int) -> int:
@@ -243,15 +245,15 @@ class Sweeper:
             return 0
         address = f"{self._plan.public_url.rstrip('/')}/webhooks/{self._channel.name}"
         gauge = self._core.metrics.subscriptions_missing.labels(self._channel.name)
-        there = await speak(self._core, self._channel, self._channel.connector.subscriptions())
+        asking = self._channel.connector.subscriptions()
+        there = await speak(self._core, self._channel, asking, hears=False)
         healthy = {s.topic for s in there if s.healthy and s.address == address}
         missing = sorted(topics - healthy)
         gauge.set(len(missing))
         for topic in missing:
             try:
-                await speak(
-                    self._core, self._channel, self._channel.connector.subscribe(topic, address)
-                )
+                registering = self._channel.connector.subscribe(topic, address)
+                await speak(self._core, self._channel, registering, hears=False)
             except ChannelError as error:
                 log.warning(
                     "subscription.failed",

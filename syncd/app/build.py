@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 from pydantic import ValidationError
 
-from syncd.config import ChannelSettings, PolicySettings, Settings, problems_of
+from syncd.config import ChannelSettings, PolicySettings, Settings, SyncSettings, problems_of
 from syncd.config.checks import ADMIN
 from syncd.config.complaints import dotted
 from syncd.connectors import PLATFORMS
@@ -64,11 +67,23 @@ def problems_in(settings: Settings) -> list[str]:
         for problem in channel_problems(name, channel)
     ]
     found += _accounts_twice(settings)
+    found += _too_impatient(settings)
     for name, warehouse in settings.warehouses.items():
         source = warehouse.source_channel
         if source is not None and source in settings.channels:
             found += _source_problems(name, settings, source, warehouse.source_location)
     return found
+
+
+def _too_impatient(settings: Settings) -> list[str]:
+    """Channels that would be silent between two sweeps, since a quiet shop is heard of by those alone."""
+    return [
+        f"channels.{name}.safe_mode: must be longer than sync.sweep_every: a shop that sells nothing is "
+        "heard of by its sweeps alone"
+        for name, channel in settings.channels.items()
+        if (patience := safe_after(channel, settings.sync)) is not None
+        and patience <= settings.sync.sweep_every
+    ]
 
 
 def _accounts_twice(settings: Settings) -> list[str]:
@@ -148,6 +163,10 @@ def _unsupported(name: str, channel: ChannelSettings, caps: Capabilities) -> lis
             )
             if value != default
         ]
+    if channel.safe_mode != "off" and _truth(channel, caps) not in (Truth.ORDERS, Truth.LEVELS):
+        found.append(
+            f"{where}.safe_mode: no sales of this channel are booked, so none can be unseen"
+        )
     if channel.policy.exclude_tags and not caps.tags:
         found.append(
             f"{where}.policy.exclude_tags: {channel.platform} has no tags that syncd reads"
@@ -212,6 +231,7 @@ def rules_of(
         clock_margin_s=caps.clock_margin_s,
         match=tuple(Rule(rule) for rule in channel.match),
         late_apply_s=caps.late_apply_s,
+        zero_when_silent=channel.zero_when_silent,
         locations={where: warehouse_ids[to] for where, to in channel.locations.items()},
         policy=_policy(channel.policy),
         patterns={
@@ -225,6 +245,20 @@ def rules_of(
         },
         item_excludes={sku: channel.excludes(sku) for sku in channel.items},
     )
+
+
+HOUR = timedelta(hours=1)
+
+
+def safe_after(channel: ChannelSettings, sync: SyncSettings) -> timedelta | None:
+    """How long nothing may be heard of a channel; None: nobody minds."""
+    if channel.safe_mode == "off":
+        return None
+    return SWEEPS_UNHEARD * sync.sweep_every if channel.safe_mode == "auto" else channel.safe_mode
+
+
+SWEEPS_UNHEARD = 3
+"""With safe_mode = "auto" a channel is silent when so many sweeps of it told nothing."""
 
 
 def _default_edits(caps: Capabilities) -> Edits:
@@ -242,6 +276,8 @@ def _policy(settings: PolicySettings) -> Policy:
         preorder=settings.preorder,
         last_units=settings.last_units,
         zero=Zero(settings.zero),
+        speed_hours=math.ceil(settings.speed / HOUR),
+        announce_max=settings.announce_max,
     )
 
 
@@ -252,7 +288,10 @@ def rulebook_of(
 ) -> Rulebook:
     """All rules of a configuration, and of the channel of what is posted for none."""
     channels = with_claimants(
-        rules_of(channel_ids[name], name, channel, warehouse_ids)
+        replace(
+            rules_of(channel_ids[name], name, channel, warehouse_ids),
+            safe_after=safe_after(channel, settings.sync),
+        )
         for name, channel in settings.channels.items()
     )
     if INTERNAL in channel_ids:
@@ -275,6 +314,7 @@ def rulebook_of(
         warehouses=dict(warehouse_ids),
         order_patience=settings.sync.order_patience,
         picked_within=settings.sync.picked_within,
+        speed_window=settings.sync.speed_window,
     )
 
 

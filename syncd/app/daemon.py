@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from syncd import __version__
-from syncd.app import housekeeping
+from syncd.app import housekeeping, silence, speeds
 from syncd.app.build import (
     cautions_in,
     channel_problems,
@@ -21,6 +21,7 @@ from syncd.app.build import (
 )
 from syncd.app.inforce import InForce, in_force, keep
 from syncd.app.reload import prepare
+from syncd.app.silence import Silence
 from syncd.app.storage import Storage
 from syncd.app.walking import Walking, close
 from syncd.bulk import Bulk
@@ -152,6 +153,8 @@ class Daemon:
         self._supervise(
             "switches", lambda: housekeeping.follow_switches(self.core, self._reloading)
         )
+        self._supervise("speeds", lambda: speeds.refresh_for_ever(self.core, self._leading))
+        self._supervise("silence", Silence(self.core, self._leading).run)
         self._supervise("heartbeat", self._heartbeat)
         self._supervise("lanes", lambda: self._storage.lead(self._start_lanes, self._stop_lanes))
         self.metrics.config_last_reload_successful.set(1)
@@ -164,6 +167,7 @@ class Daemon:
         health.add("database", self._storage.check)
         health.add("door", lambda: (bool(self.door_addresses), "listening"))
         health.add("channels", self._check_channels)
+        health.add("hearing", lambda: silence.check(self.core), informational=True)
         health.add("event_loop", self._lag.check, live=True)
         self._ops = Ops(self.metrics.render, health.live, health.ready)
         Api(self.core, self._access).hang(self._ops.app)
@@ -216,6 +220,9 @@ class Daemon:
         self._door.channels = self._door_channels()
         if self._storage.leading:
             self._walking.start(self._plan())
+
+    def _leading(self) -> bool:
+        return self._storage.leading
 
     def _door_channels(self) -> dict[str, DoorChannel]:
         return {

@@ -8,14 +8,14 @@ from datetime import datetime
 
 from syncd.app.build import moved, rulebook_of
 from syncd.config import Settings
-from syncd.db import catalog, cutovers, status, switches
+from syncd.db import catalog, cutovers, hearing, status, switches
 from syncd.db.cutovers import RuleRow
 from syncd.db.pool import Connection
 from syncd.errors import ConfigError
 from syncd.lane.cutover import row_of
 from syncd.stock.cutover import CutOver, InForceRule, held_to, rule_of
 from syncd.stock.model import Edits, Truth
-from syncd.stock.rulebook import INTERNAL, ChannelRules, Rulebook, switched, with_claimants
+from syncd.stock.rulebook import INTERNAL, ChannelRules, Rulebook, quieted, switched, with_claimants
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ async def in_force(conn: Connection, settings: Settings) -> InForce:
             fresh.append(row_of(rules.id, kept))
     off = sorted(set(stored) - set(channels.values()))
     rules_now = [held_to(rules, held[rules.id]) for rules in wanted.channels.values()]
-    return InForce(replace(wanted, channels=with_claimants(rules_now)), pending, fresh, off)
+    book = replace(wanted, channels=with_claimants(rules_now))
+    return InForce(quieted(book, await hearing.silent(conn)), pending, fresh, off)
 
 
 async def keep(conn: Connection, found: InForce, now: datetime) -> None:

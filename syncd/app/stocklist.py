@@ -134,7 +134,7 @@ def _listing(core: Core, one: Listing) -> ListingRow:
     target = None
     if rules is not None and one.quantity is not None and one.warehouse_id is not None:
         none = core.rulebook.shows_none(one.warehouse_id, orphaned=one.orphaned)
-        target = rules.target_of(Asked(one.id, sku, one.warehouse_id, none), one)
+        target = rules.target_of(Asked(one.id, sku, one.warehouse_id, none, shown=one.shown), one)
     known = Known(
         sku,
         one.skip,

@@ -41,8 +41,10 @@ class Walking:
         self.pending = found.pending
         for rules in found.rulebook.channels.values():
             running = core.channels.get(rules.id)
-            if running is not None and running.rules != rules:
-                running.rules = rules
+            if running is None:
+                continue
+            changed, running.rules = running.rules != rules, rules
+            if changed:
                 # other last units in its warehouse move the targets of a channel that goes on
                 core.bells.sweeps[rules.id].set()
         core.paused.clear()

@@ -35,6 +35,7 @@ STATUS_COLUMNS = (
     "events",
     "poison",
     "swept",
+    "silent",
     "gone at source",
     "switched",
 )
@@ -78,6 +79,7 @@ def _print_status(rows: Sequence[Any]) -> None:
             str(row.events_waiting),
             str(row.events_parked),
             _ago(row.swept_at, now),
+            _silent(row, now),
             str(row.orphaned),
             _switched(row),
         )
@@ -94,6 +96,13 @@ def _switched(row: Any) -> str:
     if row.switched is None:
         return "-"
     return f"{'on' if row.switched else 'off'} by {row.switched_by}"
+
+
+def _silent(row: Any, now: datetime) -> str:
+    """Since when nothing is heard of it, and what the others keep in reserve for it."""
+    if row.silent_from is None:
+        return "-"
+    return f"{_ago(row.silent_from, now)}, {row.unseen} reserved"
 
 
 def _ago(at: datetime | None, now: datetime) -> str:

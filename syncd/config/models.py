@@ -25,6 +25,7 @@ from syncd.config.values import (
     LastingDuration,
     Listen,
     Name,
+    SafeMode,
     Share,
     SizeBytes,
     Sku,
@@ -120,6 +121,8 @@ class SyncSettings(BaseModel):
     """A posted pick whose order was not heard of for so long is put to a person."""
     picked_within: LastingDuration = timedelta(days=14)
     """An older order counts as picked when somebody counts what lies there."""
+    speed_window: LastingDuration = timedelta(days=7)
+    """Of so long the sales make the speed at which an item sells."""
     drain_timeout: Duration = timedelta(seconds=20)
     """How long a stopping daemon waits for calls under way."""
 
@@ -159,6 +162,11 @@ class ChannelSettings(BaseModel):
     match: Annotated[tuple[MatchRule, ...], AfterValidator(_distinct)] = ("sku",)
     truth: Truth | None = None
     """None: decided by the platform and `edits`."""
+    safe_mode: SafeMode = "off"
+    """Neither a reading nor a message for so long: it is silent, and the other channels keep a reserve
+    for what it may sell unseen. "auto": three times `sync.sweep_every`."""
+    zero_when_silent: Flag = False
+    """While it is silent, it shows none of what may be sold out there."""
     locations: dict[Filled, Name] = {}
     """The platform's location id, or "*" for those not named, to a warehouse."""
     policy: PolicySettings = PolicySettings()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from syncd.config.values import Flag, Percent, Units, complaint
+from syncd.config.values import Duration, Flag, Percent, Units, complaint
 
 ZeroRule = Literal["show_zero", "retire", "keep_last"]
 
@@ -38,6 +39,10 @@ class PolicySettings(BaseModel):
     """So many may be sold before they are there."""
     last_units: Units = 0
     """With fewer left, the other channels of the warehouse show none."""
+    speed: Duration = timedelta()
+    """Held back besides: what is sold in this time, at the speed of late."""
+    announce_max: Units = 0
+    """No more units are added to what a listing shows at once; the rest follows in steps. 0: no limit."""
     zero: ZeroRule = "show_zero"
     exclude: tuple[Filled, ...] = ()
     """Sku patterns (`GIFT-*`) that are never delivered here; case counts."""
@@ -56,6 +61,8 @@ class ItemPolicySettings(BaseModel):
     floor: Units | None = None
     preorder: Units | None = None
     last_units: Units | None = None
+    speed: Duration | None = None
+    announce_max: Units | None = None
     zero: ZeroRule | None = None
     exclude: Flag | None = None
     """True: never delivered here. False: delivered although a wider rule excludes it."""

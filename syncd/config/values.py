@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
@@ -175,11 +175,21 @@ def _dsn(value: SecretStr) -> SecretStr:
     return value
 
 
+def _safe_mode(value: Any) -> timedelta | Literal["off", "auto"]:
+    if value in ("off", "auto"):
+        return value  # type: ignore[no-any-return] # one of the two
+    try:
+        return _lasting(duration(value))
+    except PydanticCustomError:
+        raise complaint('must be "off", "auto" or a duration, like "45m"') from None
+
+
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 LastingDuration = Annotated[Duration, AfterValidator(_lasting)]
 SizeBytes = Annotated[int, BeforeValidator(size)]
 Share = Annotated[float, BeforeValidator(share)]
 Listen = Annotated[Address, BeforeValidator(address)]
+SafeMode = Annotated[timedelta | Literal["off", "auto"], BeforeValidator(_safe_mode)]
 Flag = Annotated[bool, BeforeValidator(flag)]
 Units = Annotated[int, BeforeValidator(whole), AfterValidator(_units)]
 Percent = Annotated[int, BeforeValidator(whole), AfterValidator(_percent)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from syncd.db import journal
 from syncd.db.journal import Line
 from syncd.db.pool import Connection, Database
 from syncd.fanout import Booking
-from syncd.stock.rulebook import ChannelRules, Rulebook
+from syncd.stock.rulebook import ChannelRules, Rulebook, quieted
 from syncd.telemetry.logs import get_logger
 from syncd.telemetry.metrics import Metrics
 
@@ -50,6 +50,8 @@ class Channel:
     """The breaker's state as it was last told."""
     baselined: bool = False
     sales_seen_at: datetime | None = None
+    heard_at: datetime | None = None
+    """When something was last read or received of it, since this process started."""
 
     @property
     def id(self) -> int:
@@ -147,6 +149,13 @@ class Core:
         self.metrics.breaker_state.labels(channel.name).set(0)
         self.bells.lanes[channel.id].set()
         self.bells.sweeps[channel.id].set()
+
+    def quiet(self, silent: Collection[int]) -> None:
+        """Go by the rules while nothing is heard of these channels, and of these alone."""
+        self.rulebook = quieted(self.rulebook, silent)
+        for rules in self.rulebook.channels.values():
+            if rules.id in self.channels and self.channels[rules.id].rules == rules:
+                self.channels[rules.id].rules = rules  # equal but for its silence
 
     def name_of(self, channel_id: int | None) -> str:
         """A channel's name for a metric label; empty where none is meant."""

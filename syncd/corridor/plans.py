@@ -27,7 +27,9 @@ def target_of(book: Rulebook, one: Held) -> int | None:
     if rules.leaves_out(one.sku, one.withheld):
         return None
     none = book.shows_none(one.warehouse_id, orphaned=one.orphaned)
-    wants = rules.target_of(Asked(one.listing_id, one.sku, one.warehouse_id, none), one)
+    wants = rules.target_of(
+        Asked(one.listing_id, one.sku, one.warehouse_id, none, shown=one.shown), one
+    )
     return None if rules.withholds(one.sku, wants, one.shown, orphaned=one.orphaned) else wants
 
 

@@ -15,8 +15,11 @@ T = TypeVar("T")
 STATE_NUMBERS = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
 
 
-async def speak(core: Core, channel: Channel, call: Awaitable[T]) -> T:
-    """Await a connector's answer; what it raises passes on after the breaker was told."""
+async def speak(core: Core, channel: Channel, call: Awaitable[T], *, hears: bool = True) -> T:
+    """Await a connector's answer; what it raises passes on after the breaker was told.
+
+    `hears`: False where the answer tells nothing of what the channel shows or sold.
+    """
     try:
         answer = await call
     except RetryLater as error:
@@ -37,6 +40,8 @@ async def speak(core: Core, channel: Channel, call: Awaitable[T]) -> T:
         raise
     channel.breaker.ok()
     _show(core, channel)
+    if hears:
+        channel.heard_at = core.clock()
     return answer
 
 

@@ -27,7 +27,9 @@ def columns(pair: str, level: str) -> str:
         select listing_id, proposal, least(0, (select min(c) from unnest(candidates) c))
         from suspense
         where item_id = {pair}.item_id and warehouse_id = {pair}.warehouse_id
-          and resolved_at is null and counted) x) as suspects"""
+          and resolved_at is null and counted) x) as suspects,
+    (select array_agg(array[r.channel_id::bigint, r.sold, r.hours::bigint, r.unseen]) from sales r
+     where r.item_id = {pair}.item_id and r.warehouse_id = {pair}.warehouse_id) as sales"""
 
 
 DATE = """

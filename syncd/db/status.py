@@ -103,6 +103,10 @@ class ChannelStatus:
     switched_by: str
     orphaned: int
     """Listings of items that their source lists no more: not raised."""
+    silent_from: datetime | None
+    """While nothing is heard of it: since when; None: it is not silent."""
+    unseen: int
+    """Units that the other channels keep in reserve for it."""
 
 
 CHANNEL_STATUS = """
@@ -122,7 +126,9 @@ select c.name, c.platform,
     (select count(*) from inbox_parked q where q.channel_id = c.id) as events_parked,
     c.orders_through, c.swept_at, c.switched, c.switched_by,
     (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null
-        and l.orphaned) as orphaned
+        and l.orphaned) as orphaned,
+    c.silent_from,
+    (select coalesce(sum(r.unseen), 0)::bigint from sales r where r.channel_id = c.id) as unseen
 from channel c where left(c.name, 1) <> '_' order by c.name
 """
 

@@ -213,7 +213,8 @@ class _Seen:
         skipped = skip_reason(_shelf(row), rules)
         if rules is None or standing is None:
             return _because(part, skipped or ("unlinked" if row.item_id is None else "not_counted"))
-        derived = rules.derive(Asked(row.listing_id, row.sku, standing.warehouse_id), standing)
+        asked = Asked(row.listing_id, row.sku, standing.warehouse_id, shown=row.shown)
+        derived = rules.derive(asked, standing)
         part = _derived(part, derived)
         if skipped:
             return _because(part, skipped)

@@ -23,6 +23,7 @@ SAID = {
     "excluded": "a rule excludes it",
     "quarantined": "another writer and syncd alternate on it: nothing is written until `syncd retry`",
     "channel_removed": "its channel is not configured any more",
+    "silent": "nothing is heard of its channel, which is not raised until all it did meanwhile is known",
     "channel_off": "deliveries of this kind are switched off on its channel",
     Zero.KEEP_LAST: "nothing is left, and by its rules it keeps its number",
     "not_counted": "its item was never counted in this warehouse",
@@ -63,7 +64,7 @@ def _reasons(row: ListingRow, facts: Facts) -> Iterator[Reason]:
     if withheld and row.shown != target:
         yield said(withheld)
     if row.owed_at is None:
-        yield _not_owed(row, target)
+        yield _not_owed(row, facts)
     if row.parked_at is not None:
         yield "parked", f"the platform refused it: {row.outbox_reason}"
     if facts.stopped:
@@ -92,9 +93,14 @@ def _writing(row: ListingRow) -> str:
     )
 
 
-def _not_owed(row: ListingRow, target: int) -> Reason:
-    if row.shown == target:
+def _not_owed(row: ListingRow, facts: Facts) -> Reason:
+    if row.shown == facts.target:
         return "shown", "it shows its target"
+    if facts.rules.steps_up(row.sku, facts.target, row.shown):
+        return (
+            "in_steps",
+            "it is raised in steps: the next one follows with news of it, or with a sweep",
+        )
     if row.look is not None:
         return "read_first", f"it is read first ({row.look})"
     if row.shown is None:

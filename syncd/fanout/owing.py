@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from syncd.db import catalog, ledger, outbox, shelf, standing
+from syncd.db import announcing, catalog, ledger, outbox, shelf, standing
 from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow
 from syncd.db.outbox import Owe
@@ -21,6 +21,9 @@ from syncd.stock.rulebook import Asked, ChannelRules
 LevelKey = tuple[int, int]
 """(item, warehouse)."""
 
+STEP_PAUSE = timedelta(minutes=10)
+"""A listing whose raises are told in steps is raised by the next one after it: by a sweep, or by news."""
+
 
 async def owe_deliveries(
     conn: Connection,
@@ -35,7 +38,7 @@ async def owe_deliveries(
     `levels` were read after the locks, and after whatever this transaction changed of suspicions.
     `forced` listings are owed one whatever they are believed to show.
     """
-    owes: list[Owe] = []
+    owes: list[tuple[Owe, bool]] = []
     unread: list[int] = []
     for row in await yielding(conn, booking, shelves):
         key = _key(row)
@@ -47,9 +50,8 @@ async def owe_deliveries(
             booking.skip(_skipped(row, reason or "channel_removed"))
             continue
         none = booking.rules.shows_none(key[1], orphaned=row.orphaned)
-        wants = rules.target_of(
-            Asked(row.listing_id, row.sku, key[1], none, row.keeps), levels[key]
-        )
+        asked = Asked(row.listing_id, row.sku, key[1], none, row.keeps, row.shown)
+        wants = rules.target_of(asked, levels[key])
         unknown = row.shown is None and rules.truth is Truth.LEVELS and not row.attempt_open
         reason = rules.withholds(row.sku, wants, row.shown, orphaned=row.orphaned)
         if reason and not (reason == Zero.KEEP_LAST and unknown):
@@ -65,12 +67,24 @@ async def owe_deliveries(
             continue
         rank, risk = (must.rank, must.risk) if must else (Rank.FALL, 0)
         is_forced = row.listing_id in forced
-        owes.append(Owe(row.listing_id, row.channel_id, rank, risk, received.get(key), is_forced))
+        owe = Owe(row.listing_id, row.channel_id, rank, risk, received.get(key), is_forced)
+        owes.append((owe, not is_forced and rules.steps_up(row.sku, wants, row.shown)))
         booking.lanes.add(row.channel_id)
     if owes:
-        await outbox.owe(conn, owes, booking.now)
+        await _owe(conn, booking, owes)
     if unread:
         await shelf.wish(conn, unread, "baseline", booking.now)
+
+
+async def _owe(conn: Connection, booking: Booking, owes: Sequence[tuple[Owe, bool]]) -> None:
+    """Owe these deliveries, but for the next step of raises (True) whose last one was just told."""
+    early: set[int] = set()
+    steps = [owe.listing_id for owe, is_step in owes if is_step]
+    if steps:
+        early = await announcing.recent(conn, steps, booking.now - STEP_PAUSE)
+    due = [owe for owe, _ in owes if owe.listing_id not in early]
+    if due:
+        await outbox.owe(conn, due, booking.now)
 
 
 def skip_reason(row: Shelf, rules: ChannelRules | None) -> str:

@@ -149,7 +149,7 @@ async def _tell_edits(
         note, reading = notes.get(_level_cause(booking, row)), found[row.listing_id]
         if note is None or row.item_id is None or row.warehouse_id is None:
             continue
-        asked = Asked(row.listing_id, row.sku, row.warehouse_id)
+        asked = Asked(row.listing_id, row.sku, row.warehouse_id, shown=reading.quantity)
         rules = booking.rules.channels[row.channel_id]
         wants = rules.target_of(asked, levels[row.item_id, row.warehouse_id])
         hidden = wants != reading.quantity and rules.allows(wants, reading.quantity)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from syncd.connectors.base import Capabilities, WriteKind, WriteOp
-from syncd.db import attempts, outbox, shelf, stretches
+from syncd.db import announcing, attempts, outbox, shelf, stretches
 from syncd.db.attempts import Attempt, AttemptRow, OpenRow
 from syncd.db.bookmark import asked_by
 from syncd.db.journal import Line
@@ -187,7 +187,9 @@ def _waits_for_orders(
 def _asked(booking: Booking, candidate: Candidate) -> Asked:
     warehouse_id = candidate.warehouse_id
     none = booking.rules.shows_none(warehouse_id, orphaned=candidate.orphaned)
-    return Asked(candidate.listing_id, candidate.sku, warehouse_id, none, candidate.keeps)
+    return Asked(
+        candidate.listing_id, candidate.sku, warehouse_id, none, candidate.keeps, candidate.shown
+    )
 
 
 def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, wants: int) -> bool:
@@ -240,6 +242,13 @@ async def _open(
     rows = [_row(booking, rules, pick) for pick in chosen]
     if not await attempts.open_attempt(conn, attempt, lease_gen, rows):
         return []
+    steps = [
+        p.candidate.listing_id
+        for p in chosen
+        if rules.steps_up(p.candidate.sku, p.target, p.candidate.shown)
+    ]
+    if steps:
+        await announcing.announce(conn, sorted(steps), booking.now)
     return [
         OpenRow(
             key,

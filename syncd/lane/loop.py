@@ -261,7 +261,7 @@ class Lane:
             retry_at = breaker.retry_at
             return POLL_S if retry_at is None else max(0.01, min(POLL_S, self._until(retry_at)))
         try:
-            await speak(self._core, channel, channel.connector.open())
+            await speak(self._core, channel, channel.connector.open(), hears=False)
         except (RetryLater, ChannelClosed, Refused):
             if channel.closed:
                 channel.closed_at = self._core.clock()

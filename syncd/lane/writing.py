@@ -215,9 +215,8 @@ class Writing:
         attempt_id = rows[0].attempt_id
         before = resumed or rows[0].times_sent > 0
         try:
-            results = await speak(
-                self._core, self._channel, self._channel.connector.write(as_write(rows))
-            )
+            writing = self._channel.connector.write(as_write(rows))
+            results = await speak(self._core, self._channel, writing, hears=False)
         except Refused as error:
             reason = error.reason
             if before:

@@ -53,6 +53,8 @@ class Policy:
     zero: Zero = Zero.SHOW_ZERO
     speed_hours: int = 0
     """Held back besides: what is sold in so many hours, at the speed of late."""
+    announce_max: int = 0
+    """No more units than these are added to what it shows at once; 0: no limit."""
     allocation: Allocation = Allocation.BUFFERED
     plain: bool = field(init=False, repr=False, compare=False)
     """True where no rule can change a level above 0."""
@@ -80,9 +82,15 @@ class Inputs:
     """A bundle: so many can be put together; it has no stock of its own. None: no bundle."""
     account: int = 0
     """The channel's own units, where the allocation is escrow."""
+    unseen: int = 0
+    """Units that other channels may have sold since nothing was heard of them."""
+    own_unseen: int = 0
+    """Units that this channel may have sold since, where by choice it shows none of what may be gone."""
     sold: int = 0
     """Units sold everywhere in the last `sold_hours`."""
     sold_hours: int = 24
+    shown: int | None = None
+    """What the listing shows, where no more than some units are added to that at once."""
     others_below: int = 0
     """With fewer left than this only another channel shows them."""
     others: str = ""
@@ -99,7 +107,7 @@ class Inputs:
         """What there is to sell, before any rule of a listing."""
         if self.bundle_minimum is not None:
             return self.bundle_minimum
-        return self.level - self.holds - self.suspense_against
+        return self.level - self.holds - self.suspense_against - self.unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,11 @@ def _holds(value: int, given: Inputs, _: Policy) -> Applied:
 def _suspense(value: int, given: Inputs, _: Policy) -> Applied:
     units = given.suspense_against
     return (value - units, f"{units} may be sold already: in suspense") if units else None
+
+
+def _unseen(value: int, given: Inputs, _: Policy) -> Applied:
+    units = given.unseen
+    return (value - units, f"{units} may be sold unseen on a silent channel") if units else None
 
 
 def _bundle(_value: int, given: Inputs, _: Policy) -> Applied:
@@ -173,8 +186,26 @@ def _last_units(value: int, given: Inputs, _: Policy) -> Applied:
     return min(value, 0), f"fewer than {given.others_below} left: only {given.others} shows them"
 
 
+def _silent(value: int, given: Inputs, _: Policy) -> Applied:
+    units = given.own_unseen
+    if not units:
+        return None
+    if units < given.left:
+        return value, f"{units} may be sold unseen here, fewer than there are"
+    return min(value, 0), f"{units} may be sold unseen here: all there are"
+
+
 def _cap(value: int, _: Inputs, policy: Policy) -> Applied:
     return (min(value, policy.cap), f"at most {policy.cap}") if policy.cap is not None else None
+
+
+def _announce(value: int, given: Inputs, policy: Policy) -> Applied:
+    if not policy.announce_max or given.shown is None or value <= given.shown:
+        return None
+    most = max(given.shown, 0) + policy.announce_max
+    if value <= most:
+        return None
+    return most, f"{policy.announce_max} more at once: it shows {given.shown}"
 
 
 def _floor(value: int, given: Inputs, policy: Policy) -> Applied:
@@ -203,13 +234,16 @@ def _held(_value: int, given: Inputs, _: Policy) -> Applied:
 RULES: tuple[tuple[str, Callable[[int, Inputs, Policy], Applied]], ...] = (
     ("holds", _holds),
     ("suspense", _suspense),
+    ("unseen", _unseen),
     ("bundle", _bundle),
     ("account", _account),
     ("percent", _percent),
     ("buffer", _buffer),
     ("speed", _speed),
     ("last_units", _last_units),
+    ("silent", _silent),
     ("cap", _cap),
+    ("announce", _announce),
     ("floor", _floor),
     ("own_edits", _own_edits),
     ("gone", _gone),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from syncd.stock.decide import is_raise
 from syncd.stock.match import Rule
 from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
@@ -24,7 +25,7 @@ from syncd.stock.policy import (
     target,
     target_of,
 )
-from syncd.stock.standing import Standing, inputs, is_plain
+from syncd.stock.standing import Standing, inputs, is_plain, own_unseen, sold
 from syncd.stock.stretches import Margins
 
 
@@ -38,6 +39,8 @@ class Asked(NamedTuple):
     """Its item is gone at the source of a warehouse that shows none of such."""
     keeps: int | None = None
     """What it keeps while a plan holds it; None: it is not held."""
+    shown: int | None = None
+    """What it shows; None: not known, or it does not matter."""
 
 
 def truth_of(platform: Truth, edits: Edits | None) -> Truth:
@@ -74,6 +77,12 @@ class ChannelRules:
     match: tuple[Rule, ...] = (Rule.SKU,)
     """How its listings find their items, in this order."""
     late_apply_s: float = 30.0
+    safe_after: timedelta | None = None
+    """Nothing heard of it for so long: it is silent. None: nobody minds."""
+    zero_when_silent: bool = False
+    """While it is silent it shows none of what may be sold out there."""
+    silent: bool = field(default=False, compare=False)
+    """Nothing is heard of it: it is not raised, and others keep a reserve. A state, and no rule."""
     locations: Mapping[str, int] = field(default_factory=dict)
     """Warehouse ids by location; "*" is the fallback."""
     policy: Policy = field(default_factory=Policy)
@@ -124,6 +133,12 @@ class ChannelRules:
         return self.reads_one_by_one and not self.follows_edits
 
     @property
+    def asks_speed(self) -> bool:
+        """True where some listing shows less while its item sells faster."""
+        policies = (self.policy, *self.patterns.values(), *self.items.values())
+        return self.enabled and self.deliver and any(p.speed_hours for p in policies)
+
+    @property
     def margins(self) -> Margins:
         """What is believed of the platform's clock and speed."""
         return Margins(clock_s=self.clock_margin_s, late_s=self.late_apply_s)
@@ -149,8 +164,7 @@ class ChannelRules:
     def target_of(self, asked: Asked, standing: Standing) -> int:
         """What this listing should show; the number that `derive` explains."""
         policy = self.policy_of(asked.sku)
-        special = asked.gone or asked.keeps is not None
-        if self.claimants or special or not is_plain(standing):
+        if self.claimants or _special(asked, policy) or not is_plain(standing):
             return target_of(self.inputs_of(asked, standing), policy)
         assert standing.quantity is not None
         return target(standing.quantity, policy)
@@ -162,14 +176,24 @@ class ChannelRules:
     def kept(self, asked: Asked, standing: Standing) -> dict[str, Any] | None:
         """What the target of this listing is made from, to be stored; None: of the level alone."""
         policy = self.policy_of(asked.sku)
-        special = asked.gone or asked.keeps is not None
+        special = _special(asked, policy)
         if policy == UNRULED and not (self.claimants or special) and is_plain(standing):
             return None
         return kept(self.inputs_of(asked, standing), policy)
 
     def inputs_of(self, asked: Asked, standing: Standing) -> Inputs:
         """All that the target of a listing is made from besides its policy: what was read, and claims."""
-        given = replace(inputs(standing, asked.listing_id), gone=asked.gone, held=asked.keeps)
+        given = replace(
+            inputs(standing, asked.listing_id, self.id), gone=asked.gone, held=asked.keeps
+        )
+        policy = self.policy_of(asked.sku)
+        if policy.speed_hours and standing.sales:
+            units, hours = sold(standing)
+            given = replace(given, sold=units, sold_hours=hours)
+        if policy.announce_max:
+            given = replace(given, shown=asked.shown)
+        if self.silent and self.zero_when_silent:
+            given = replace(given, own_unseen=own_unseen(standing, self.id))
         for claimant in self.claimants.get(asked.warehouse_id, ()):
             below = claimant.policy_of(asked.sku).last_units
             if not below or claimant.excludes(asked.sku):
@@ -204,9 +228,16 @@ class ChannelRules:
         """
         if not self.allows(wants, shown):
             return "channel_off"
+        if self.silent and is_raise(wants, shown):
+            return "silent"
         if orphaned and wants > (shown if shown is not None else 0):
             return "gone_at_source"
         return Zero.KEEP_LAST if keeps(wants, self.policy_of(sku)) else ""
+
+    def steps_up(self, sku: str, wants: int, shown: int | None) -> bool:
+        """True for a raise that is a step: the most that is added at once."""
+        most = self.policy_of(sku).announce_max
+        return bool(most) and shown is not None and wants == max(shown, 0) + most
 
     def allows(self, target: int, shown: int | None) -> bool:
         """False where the operator switched off this direction of deliveries."""
@@ -219,6 +250,11 @@ class ChannelRules:
 
 INCLUDED = "included"
 """A person said that it is offered here, whatever else says otherwise."""
+
+
+def _special(asked: Asked, policy: Policy) -> bool:
+    """True where more than the level and the policy alone may make a target."""
+    return asked.gone or asked.keeps is not None or policy.announce_max > 0
 
 
 def _first(sku: str, patterns: Iterable[str]) -> str | None:
@@ -282,6 +318,8 @@ class Rulebook:
     """Warehouse ids by name."""
     order_patience: timedelta = timedelta(days=1)
     picked_within: timedelta = timedelta(days=14)
+    speed_window: timedelta = timedelta(days=7)
+    """Of so long the sales make an item's speed."""
 
     def shows_none(self, warehouse_id: int, *, orphaned: bool) -> bool:
         """True where a listing shows 0 since its item is gone at the source (`orphaned`)."""
@@ -307,6 +345,14 @@ class Rulebook:
             return False
         source_channel, source_location = self.sources[warehouse_id]
         return source_channel == channel_id and source_location in (None, location)
+
+
+def quieted(book: Rulebook, silent: Collection[int]) -> Rulebook:
+    """The rules while nothing is heard of these channels, and of these alone."""
+    if all(rules.silent is (rules.id in silent) for rules in book.channels.values()):
+        return book
+    rules = [replace(one, silent=one.id in silent, claimants={}) for one in book.channels.values()]
+    return replace(book, channels=with_claimants(rules))
 
 
 def switched(book: Rulebook, switches: Mapping[str, bool]) -> Rulebook:

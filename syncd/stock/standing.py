@@ -21,6 +21,8 @@ class Standing:
     """The level; None: never counted there, so there is no target."""
     suspects: Sequence[Sequence[int]] | None
     """Open amounts as (listing, own, others): what is suspected on a listing and not booked."""
+    sales: Sequence[Sequence[int]] | None
+    """Sales by channel as (channel, units sold of late, in so many hours, units it may have sold unseen)."""
 
 
 _BESIDES = tuple(field.name for field in fields(Standing) if field.name != "quantity")
@@ -31,8 +33,8 @@ def is_plain(standing: Standing) -> bool:
     return all(getattr(standing, name) is None for name in _BESIDES)
 
 
-def inputs(standing: Standing, listing_id: int) -> Inputs:
-    """What the target of this listing is made from besides what the operator ruled.
+def inputs(standing: Standing, listing_id: int, channel_id: int = 0) -> Inputs:
+    """What the target of this listing of a channel is made from besides what the operator ruled.
 
     Its own open amount is added to its own target whatever the sign. What is suspected elsewhere
     lowers it where that is a fall; a rise there raises nobody, nor does it make up for a fall.
@@ -44,4 +46,16 @@ def inputs(standing: Standing, listing_id: int) -> Inputs:
             own += proposed
         else:
             against -= min(0, lowest)
-    return Inputs(standing.quantity, suspense_against=against, own_edits=own)
+    unseen = sum(x[3] for x in standing.sales or () if x[0] != channel_id)
+    return Inputs(standing.quantity, suspense_against=against, own_edits=own, unseen=unseen)
+
+
+def sold(standing: Standing) -> tuple[int, int]:
+    """Units sold of late on all channels, and in how many hours."""
+    sales = standing.sales or ()
+    return sum(x[1] for x in sales), max((x[2] for x in sales), default=24)
+
+
+def own_unseen(standing: Standing, channel_id: int) -> int:
+    """Units that this channel may have sold since nothing was heard of it."""
+    return sum(x[3] for x in standing.sales or () if x[0] == channel_id)

@@ -173,6 +173,12 @@ class Metrics:
         self.suspense = self._gauge(
             "suspense", "Amounts waiting for a person.", ("channel", "reason")
         )
+        self.channel_silent = self._gauge(
+            "channel_silent", "1: nothing is heard of it, and others keep a reserve.", ("channel",)
+        )
+        self.unseen_units = self._gauge(
+            "unseen_units", "Units reserved for what it may have sold unseen.", ("channel",)
+        )
         self.oversell_units_total = self._counter(
             "oversell_units_total", "Units sold that were not there.", ("channel",)
         )

@@ -36,6 +36,7 @@ policies = st.builds(
     last_units=FEW,
     zero=st.sampled_from(Zero),
     speed_hours=st.just(0) | st.integers(1, 500),
+    announce_max=st.just(0) | FEW,
     allocation=st.sampled_from(Allocation),
 )
 inputs = st.builds(
@@ -45,6 +46,9 @@ inputs = st.builds(
     suspense_against=st.just(0) | FEW,
     bundle_minimum=st.none() | st.integers(-5, 60),
     account=st.integers(0, 60),
+    unseen=st.just(0) | FEW,
+    own_unseen=st.just(0) | FEW,
+    shown=st.none() | st.integers(-5, 60),
     sold=UNITS,
     sold_hours=st.integers(1, 1000),
     others_below=st.just(0) | FEW,
@@ -127,6 +131,16 @@ def test_open_edits_are_added_as_their_own_rule_says(one: Inputs, policy: Policy
     assert target_of(one, policy) == own_target(ruled, OpenAmounts(one.own_edits, 0))
 
 
+@given(inputs, policies)
+def test_a_raise_in_steps_lowers_nothing_late(one: Inputs, policy: Policy) -> None:
+    """What should show no more than is shown is shown at once; more is never above the whole."""
+    whole = target_of(one, replace(policy, announce_max=0))
+    shown = target_of(one, policy)
+    assert shown <= whole
+    if one.shown is None or whole <= max(one.shown, 0) + min(one.own_edits, 0):
+        assert shown == whole
+
+
 def test_rules_are_applied_in_their_fixed_order() -> None:
     policy = Policy(
         percent=50, buffer=3, cap=9, floor=2, speed_hours=12, zero=Zero.KEEP_LAST, preorder=1
@@ -188,6 +202,22 @@ def test_a_rule_that_is_not_set_is_no_step() -> None:
         (Inputs(100, own_edits=10), Policy(cap=10), 20),
         (Inputs(-3, own_edits=5), Policy(), 5),
         (Inputs(3, own_edits=-9), Policy(), 0),
+        (Inputs(10, unseen=3), Policy(), 7),
+        (Inputs(10, unseen=3), Policy(percent=50), 3),
+        (Inputs(4, unseen=2, others_below=3, others="uk"), Policy(), 0),
+        (Inputs(10, own_unseen=9), Policy(), 10),
+        (Inputs(10, own_unseen=10), Policy(), 0),
+        (Inputs(10, holds=2, own_unseen=8), Policy(buffer=1), 0),
+        (Inputs(10, own_unseen=10), Policy(floor=2), 2),
+        (Inputs(50, shown=10), Policy(announce_max=20), 30),
+        (Inputs(50, shown=30), Policy(announce_max=20), 50),
+        (Inputs(50, shown=0), Policy(announce_max=20), 20),
+        (Inputs(50, shown=-3), Policy(announce_max=20), 20),
+        (Inputs(50), Policy(announce_max=20), 50),
+        (Inputs(5, shown=40), Policy(announce_max=20), 5),
+        (Inputs(50, shown=10), Policy(announce_max=20, cap=25), 25),
+        (Inputs(50, shown=0), Policy(announce_max=2, floor=5), 5),
+        (Inputs(10, shown=60, own_edits=50), Policy(announce_max=5), 60),
     ],
 )
 def test_what_each_rule_shows(one: Inputs, policy: Policy, shown: int) -> None:

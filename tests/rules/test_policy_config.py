@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from syncd.config import Settings, load
 from syncd.errors import ConfigError
 from syncd.stock.policy import Inputs, Policy, Zero
 from syncd.stock.rulebook import Asked, ChannelRules, Rulebook
-from syncd.stock.standing import Standing
+from tests.rules.test_standing import known
 
 MAIN, ANNEX = 1, 2
 TWO = """
@@ -59,7 +60,7 @@ def rules(folder: Path, text: str, name: str = "uk") -> ChannelRules:
 
 def shown(of: ChannelRules, sku: str, warehouse_id: int, level: int) -> int:
     """What a listing shows where nothing but the level is known."""
-    return of.target_of(Asked(1, sku, warehouse_id), Standing(level, None))
+    return of.target_of(Asked(1, sku, warehouse_id), known(level, None))
 
 
 LAYERS = (
@@ -114,6 +115,55 @@ def test_an_item_beats_its_pattern_and_that_the_channel(
     settings = loaded(tmp_path, LAYERS).channels["uk"]
     assert settings.excludes(sku) is excluded
     assert settings.policy_for(sku).buffer == policy.buffer
+
+
+def test_speed_and_steps_are_read_and_the_narrowest_holds(tmp_path: Path) -> None:
+    uk = rules(
+        tmp_path,
+        TWO
+        + """
+[channels.uk.policy]
+speed = "48h"
+announce_max = 20
+[channels.uk.patterns."TEE-*"]
+speed = "90m"
+[channels.uk.items."TEE-1"]
+speed = "0s"
+announce_max = 0
+""",
+    )
+    assert uk.policy_of("MUG") == Policy(speed_hours=48, announce_max=20)
+    assert uk.policy_of("TEE-2") == Policy(speed_hours=2, announce_max=20)
+    assert uk.policy_of("TEE-1") == Policy()
+    assert uk.asks_speed
+    assert not rules(tmp_path, TWO).asks_speed
+
+
+@pytest.mark.parametrize(
+    ("said", "after"), [('"off"', None), ('"auto"', 45), ('"1h"', 60), ('"16m"', 16)]
+)
+def test_how_long_a_channel_may_be_silent(tmp_path: Path, said: str, after: int | None) -> None:
+    text = TWO.replace("[channels.uk]", f"[channels.uk]\nsafe_mode = {said}")
+    found = rules(tmp_path, text)
+    assert found.safe_after == (None if after is None else timedelta(minutes=after))
+    assert rules(tmp_path, TWO).safe_after is None
+    assert not found.zero_when_silent
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ('"15m"', "channels.uk.safe_mode: must be longer than sync.sweep_every"),
+        ('"on"', 'channels.uk.safe_mode: must be "off", "auto" or a duration, like "45m"'),
+        ("true", 'channels.uk.safe_mode: must be "off", "auto" or a duration, like "45m"'),
+        ('"0s"', 'channels.uk.safe_mode: must be "off", "auto" or a duration, like "45m"'),
+        ('"1h"\ntruth = "none"', "channels.uk.safe_mode: no sales of this channel are booked"),
+    ],
+)
+def test_a_silence_that_cannot_be_is_refused(tmp_path: Path, said: str, complaint: str) -> None:
+    text = TWO.replace("[channels.uk]", f"[channels.uk]\nsafe_mode = {said}")
+    [problem] = refused(tmp_path, text)
+    assert problem.startswith(complaint)
 
 
 def test_every_problem_of_policies_is_told_at_once(tmp_path: Path) -> None:
@@ -229,7 +279,7 @@ def test_below_its_last_units_only_one_channel_shows_them(tmp_path: Path) -> Non
     assert [shown(eu, "MUG", MAIN, n) for n in (4, 3, 2, 0)] == [4, 3, 0, 0]
     assert shown(eu, "MUG", ANNEX, 2) == 2, "uk has nothing of that warehouse"
     assert shown(eu, "GIFT-1", MAIN, 2) == 2, "uk does not sell it"
-    assert eu.inputs_of(Asked(1, "MUG", MAIN), Standing(2, None)) == Inputs(
+    assert eu.inputs_of(Asked(1, "MUG", MAIN), known(2, None)) == Inputs(
         2, others_below=3, others="uk"
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,10 +19,32 @@ from syncd.stock.standing import Standing, inputs, is_plain
 from tests.rules.test_policy import policies
 
 AMOUNT = st.integers(-20, 20)
+
+
+def known(
+    quantity: int | None, suspects: Sequence[Sequence[int]] | None = None, **more: Any
+) -> Standing:
+    """How an item stands of which nothing else is known."""
+    return Standing(
+        **{
+            **dict.fromkeys(x.name for x in fields(Standing)),
+            "quantity": quantity,
+            "suspects": suspects,
+            **more,
+        }
+    )
+
+
 suspects = st.none() | st.lists(
     st.tuples(st.integers(1, 4), AMOUNT, st.integers(-20, 0)), min_size=1, max_size=6
 )
-standings = st.builds(Standing, quantity=st.integers(-30, 60), suspects=suspects)
+sales = st.none() | st.lists(
+    st.tuples(st.integers(1, 4), st.integers(1, 90), st.just(168), st.integers(0, 9)),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda x: x[0],
+)
+standings = st.builds(known, quantity=st.integers(-30, 60), suspects=suspects, sales=sales)
 MUG = Asked(1, "MUG", 1)
 
 
@@ -51,30 +75,30 @@ def claimed(policy: Policy, below: int) -> ChannelRules:
 def test_a_suspected_fall_lowers_all_others_and_a_rise_nobody(
     suspected: list[tuple[int, int, int]] | None, against: int, own: int
 ) -> None:
-    one = Standing(10, suspected)
+    one = known(10, suspected)
     assert inputs(one, 1) == Inputs(10, suspense_against=against, own_edits=own)
 
 
 @given(standings, st.integers(1, 5))
 def test_what_is_suspected_elsewhere_never_raises(one: Standing, listing: int) -> None:
     elsewhere = [x for x in one.suspects or () if x[0] != listing]
-    known = inputs(Standing(one.quantity, elsewhere), listing)
-    assert target_of(known, Policy()) <= max(one.quantity or 0, 0)
+    given_of = inputs(replace(one, suspects=elsewhere), listing)
+    assert target_of(given_of, Policy()) <= max(one.quantity or 0, 0)
 
 
 @given(standings, policies)
 def test_what_is_suspected_here_is_added_after_every_limit(one: Standing, policy: Policy) -> None:
     own = sum(x[1] for x in one.suspects or () if x[0] == MUG.listing_id)
     elsewhere = [x for x in one.suspects or () if x[0] != MUG.listing_id]
-    limited = rules(policy).target_of(MUG, Standing(one.quantity, elsewhere or None))
+    limited = rules(policy).target_of(MUG, replace(one, suspects=elsewhere or None))
     assert rules(policy).target_of(MUG, one) == own_target(limited, OpenAmounts(own, 0))
 
 
 def test_the_own_amount_is_added_after_the_cap_and_none_shows_less_than_zero() -> None:
     capped = rules(Policy(cap=10))
-    assert capped.target_of(MUG, Standing(100, [(1, 10, 0)])) == 20
-    assert capped.target_of(MUG, Standing(4, [(1, -9, -9)])) == 0
-    assert capped.target_of(MUG, Standing(4, [(2, -9, -9)])) == 0
+    assert capped.target_of(MUG, known(100, [(1, 10, 0)])) == 20
+    assert capped.target_of(MUG, known(4, [(1, -9, -9)])) == 0
+    assert capped.target_of(MUG, known(4, [(2, -9, -9)])) == 0
 
 
 @given(standings, policies, st.integers(0, 12))
@@ -98,10 +122,10 @@ def test_what_is_kept_with_a_write_gives_the_very_number_again(
 
 
 def test_only_what_rules_or_doubts_made_is_kept() -> None:
-    assert rules().kept(MUG, Standing(5, None)) is None
-    assert claimed(Policy(), 3).kept(MUG, Standing(5, None)) is not None
-    assert rules(Policy(zero=Zero.KEEP_LAST)).kept(MUG, Standing(5, None)) is not None
-    assert rules().kept(MUG, Standing(5, [(2, -1, -1)])) == {
+    assert rules().kept(MUG, known(5, None)) is None
+    assert claimed(Policy(), 3).kept(MUG, known(5, None)) is not None
+    assert rules(Policy(zero=Zero.KEEP_LAST)).kept(MUG, known(5, None)) is not None
+    assert rules().kept(MUG, known(5, [(2, -1, -1)])) == {
         "level": 5,
         "suspense_against": 1,
         "policy": {},
@@ -109,7 +133,7 @@ def test_only_what_rules_or_doubts_made_is_kept() -> None:
 
 
 def test_nothing_but_the_level_is_plain_and_every_other_input_is_none_where_it_is_absent() -> None:
-    assert is_plain(Standing(5, None))
+    assert is_plain(known(5, None))
     absent = {field.name: None for field in fields(Standing)}
     for name in absent:
         if name != "quantity":
