@@ -11,7 +11,8 @@ from random import Random
 
 from pydantic import ValidationError
 
-from syncd.config import ChannelSettings, PolicySettings, Settings, SyncSettings, problems_of
+from syncd.app.patience import safe_after, too_impatient
+from syncd.config import ChannelSettings, PolicySettings, Settings, problems_of
 from syncd.config.checks import ADMIN
 from syncd.config.complaints import dotted
 from syncd.connectors import PLATFORMS
@@ -28,7 +29,7 @@ from syncd.stock.match import Rule
 from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
 from syncd.stock.plans import Radius
-from syncd.stock.policy import Policy, Zero
+from syncd.stock.policy import Allocation, Policy, Zero
 from syncd.stock.rulebook import (
     INTERNAL,
     ChannelRules,
@@ -67,23 +68,12 @@ def problems_in(settings: Settings) -> list[str]:
         for problem in channel_problems(name, channel)
     ]
     found += _accounts_twice(settings)
-    found += _too_impatient(settings)
+    found += too_impatient(settings)
     for name, warehouse in settings.warehouses.items():
         source = warehouse.source_channel
         if source is not None and source in settings.channels:
             found += _source_problems(name, settings, source, warehouse.source_location)
     return found
-
-
-def _too_impatient(settings: Settings) -> list[str]:
-    """Channels that would be silent between two sweeps, since a quiet shop is heard of by those alone."""
-    return [
-        f"channels.{name}.safe_mode: must be longer than sync.sweep_every: a shop that sells nothing is "
-        "heard of by its sweeps alone"
-        for name, channel in settings.channels.items()
-        if (patience := safe_after(channel, settings.sync)) is not None
-        and patience <= settings.sync.sweep_every
-    ]
 
 
 def _accounts_twice(settings: Settings) -> list[str]:
@@ -212,6 +202,7 @@ def rules_of(
 ) -> ChannelRules:
     """One channel's settings as the rules the walkers look up."""
     caps = capabilities_of(name, channel)
+    own = [*channel.patterns.values(), *channel.items.values()]
     return ChannelRules(
         id=channel_id,
         name=name,
@@ -231,6 +222,7 @@ def rules_of(
         clock_margin_s=caps.clock_margin_s,
         match=tuple(Rule(rule) for rule in channel.match),
         late_apply_s=caps.late_apply_s,
+        escrow="escrow" in (channel.policy.allocation, *(rule.allocation for rule in own)),
         zero_when_silent=channel.zero_when_silent,
         locations={where: warehouse_ids[to] for where, to in channel.locations.items()},
         policy=_policy(channel.policy),
@@ -250,17 +242,6 @@ def rules_of(
 HOUR = timedelta(hours=1)
 
 
-def safe_after(channel: ChannelSettings, sync: SyncSettings) -> timedelta | None:
-    """How long nothing may be heard of a channel; None: nobody minds."""
-    if channel.safe_mode == "off":
-        return None
-    return SWEEPS_UNHEARD * sync.sweep_every if channel.safe_mode == "auto" else channel.safe_mode
-
-
-SWEEPS_UNHEARD = 3
-"""With safe_mode = "auto" a channel is silent when so many sweeps of it told nothing."""
-
-
 def _default_edits(caps: Capabilities) -> Edits:
     """What is done with edits where nobody says: inferring them is asked for, never assumed."""
     wanted = Edits.ADOPT if caps.truth is Truth.LEVELS else Edits.OVERWRITE
@@ -278,6 +259,8 @@ def _policy(settings: PolicySettings) -> Policy:
         zero=Zero(settings.zero),
         speed_hours=math.ceil(settings.speed / HOUR),
         announce_max=settings.announce_max,
+        allocation=Allocation(settings.allocation),
+        share=settings.share,
     )
 
 

@@ -25,6 +25,7 @@ from syncd.app.silence import Silence
 from syncd.app.storage import Storage
 from syncd.app.walking import Walking, close
 from syncd.bulk import Bulk
+from syncd.bulk.rebalancing import Rebalancing
 from syncd.config import Settings, load
 from syncd.console import Access, Api, Upkeep
 from syncd.corridor import Core
@@ -155,6 +156,8 @@ class Daemon:
         )
         self._supervise("speeds", lambda: speeds.refresh_for_ever(self.core, self._leading))
         self._supervise("silence", Silence(self.core, self._leading).run)
+        escrow = Rebalancing(self.core, lambda: self._settings.sync.rebalance_every)
+        self._supervise("escrow", lambda: escrow.run(self._leading))
         self._supervise("heartbeat", self._heartbeat)
         self._supervise("lanes", lambda: self._storage.lead(self._start_lanes, self._stop_lanes))
         self.metrics.config_last_reload_successful.set(1)

@@ -11,6 +11,7 @@ from syncd.db import stocklist
 from syncd.db.stocklist import Item, Listing
 from syncd.errors import Declined
 from syncd.stock.rulebook import Asked, ChannelRules
+from syncd.stock.standing import account_of
 from syncd.stock.states import Known, State, state_of
 
 PIECE = 500
@@ -30,6 +31,8 @@ class ListingRow:
     target: int | None
     linked_by: str
     why: str = ""
+    account: int | None = None
+    """Units it may sell of an item in escrow; None: it is not, or has no account yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ def _listing(core: Core, one: Listing) -> ListingRow:
         one.parked,
     )
     state = state_of(rules, known)
+    in_escrow = rules is not None and rules.in_escrow(sku)
     return ListingRow(
         one.channel,
         one.location,
@@ -159,4 +163,5 @@ def _listing(core: Core, one: Listing) -> ListingRow:
         target,
         one.linked_by,
         one.reason if state in (State.PARKED, State.UPDATING) else "",
+        account_of(one, one.channel_id) if in_escrow else None,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from syncd.bulk import applying, seeding
+from syncd.bulk.rebalancing import rebalance
 from syncd.corridor import Core
 from syncd.corridor.bells import rung
 from syncd.corridor.plans import end_hold
@@ -80,13 +81,14 @@ class Bulk:
             return {"error": f"no channel is named {wish.channel}"}
         if wish.kind in ("seed", "seed_apply"):
             return await self._seed(wish.skus or [], applies=wish.kind == "seed_apply")
-        carry_out = {
+        carry_out: dict[str, Callable[[], Awaitable[dict[str, object]]]] = {
             "apply": lambda: applying.apply(self._core, wish.plan_id or 0),
             "push": lambda: self._push(wish),
             "retry": lambda: self._retry(wish),
             "answer": self._answer,
-        }.get(wish.kind, lambda: self._sweep(wish))
-        return await carry_out()
+            "rebalance": lambda: rebalance(self._core, wish.skus),
+        }
+        return await carry_out.get(wish.kind, lambda: self._sweep(wish))()
 
     async def _sweep(self, wish: Wish) -> dict[str, object]:
         rung_channels = []

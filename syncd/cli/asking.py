@@ -61,6 +61,19 @@ def seed(config: Path, warehouses: tuple[str, ...], applies: bool, wait_s: float
 
 @main.command()
 @config_option
+@click.argument("skus", nargs=-1)
+@wait_option
+@clean_errors
+def rebalance(config: Path, skus: tuple[str, ...], wait_s: float) -> None:
+    """Share SKUS (all that are in escrow where none is named) among their channels anew.
+
+    Who gives units shows less first; only then are they the taker's.
+    """
+    ask_daemon(config, "rebalance", None, list(skus) or None, wait_s)
+
+
+@main.command()
+@config_option
 @click.option("--channel", help="Only on this channel.")
 @wait_option
 @clean_errors

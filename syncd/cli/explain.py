@@ -16,6 +16,7 @@ import click
 from syncd.cli.common import FAILED, clean_errors, config_option, json_option, main, with_database
 from syncd.cli.output import WHEN, as_text, moment, printable, signed, table
 from syncd.explain.shapes import (
+    AccountPart,
     AttemptPart,
     DeliveryPart,
     Explanation,
@@ -83,6 +84,9 @@ def _show_warehouse(part: WarehousePart) -> None:
     click.echo(printable(f"\nwarehouse {part.warehouse}: level {part.level}"))
     if part.sums:
         table([(x.kind, signed(x.units), _times(x.movements)) for x in part.sums], "  ")
+    if part.accounts:
+        click.echo("  in escrow:")
+        table([(x.channel, str(x.units), _under_way(x)) for x in part.accounts], "    ")
     if part.newest:
         click.echo("  newest:")
         rows = [
@@ -98,6 +102,13 @@ def _show_warehouse(part: WarehousePart) -> None:
             for x in part.newest
         ]
         table(rows, "    ")
+
+
+def _under_way(part: AccountPart) -> str:
+    """Units that are on their way from and to an account."""
+    said = [f"{part.going} going"] if part.going else []
+    said += [f"{part.coming} coming"] if part.coming else []
+    return ", ".join(said)
 
 
 def _times(count: int) -> str:

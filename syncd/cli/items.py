@@ -77,6 +77,7 @@ def _lines(row: Any) -> Iterator[Sequence[str]]:
     for place, one in enumerate(row.listings):
         first = place == 0
         said = WORDS[one.state] + (f": {one.why}" if one.why else "")
+        said += f" (in escrow: {one.account})" if one.account is not None else ""
         yield (
             (row.sku or "(none)") if first else "",
             level if first else "",

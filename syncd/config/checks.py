@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from syncd.config.complaints import Complaint, dotted, nearest
+from syncd.config.escrow_checks import escrow_contradictions
 from syncd.config.models import ChannelSettings, HttpSettings, OpsSettings, Settings
 from syncd.config.policy_checks import policy_contradictions, table
 from syncd.config.values import Address, address
@@ -37,6 +38,7 @@ def contradictions(tree: Mapping[str, Any]) -> Iterator[Complaint]:
         if isinstance(source, str) and source.strip():
             yield from _source(name, source, channels)
     yield from policy_contradictions(tree)
+    yield from escrow_contradictions(tree)
     yield from _addresses(tree)
     yield from _tokens(table(tree, "ops"))
 

@@ -121,6 +121,8 @@ class SyncSettings(BaseModel):
     """A posted pick whose order was not heard of for so long is put to a person."""
     picked_within: LastingDuration = timedelta(days=14)
     """An older order counts as picked when somebody counts what lies there."""
+    rebalance_every: LastingDuration = timedelta(minutes=5)
+    """How often units of items in escrow move to the channels that are short of them."""
     speed_window: LastingDuration = timedelta(days=7)
     """Of so long the sales make the speed at which an item sells."""
     drain_timeout: Duration = timedelta(seconds=20)

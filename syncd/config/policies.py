@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from syncd.config.values import Duration, Flag, Percent, Units, complaint
 
 ZeroRule = Literal["show_zero", "retire", "keep_last"]
+AllocationRule = Literal["shared", "buffered", "escrow"]
 
 TABLE = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -43,6 +44,10 @@ class PolicySettings(BaseModel):
     """Held back besides: what is sold in this time, at the speed of late."""
     announce_max: Units = 0
     """No more units are added to what a listing shows at once; the rest follows in steps. 0: no limit."""
+    allocation: AllocationRule = "buffered"
+    """shared: each channel shows all of it, without percent and buffers; escrow: its own account."""
+    share: Percent | None = None
+    """Percent of an item in escrow that are this channel's. None: as much as the others'."""
     zero: ZeroRule = "show_zero"
     exclude: tuple[Filled, ...] = ()
     """Sku patterns (`GIFT-*`) that are never delivered here; case counts."""
@@ -63,6 +68,8 @@ class ItemPolicySettings(BaseModel):
     last_units: Units | None = None
     speed: Duration | None = None
     announce_max: Units | None = None
+    allocation: AllocationRule | None = None
+    share: Percent | None = None
     zero: ZeroRule | None = None
     exclude: Flag | None = None
     """True: never delivered here. False: delivered although a wider rule excludes it."""

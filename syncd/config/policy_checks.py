@@ -39,7 +39,7 @@ def _room(name: str, channel: Tree) -> Iterator[Complaint]:
     layers: list[Path] = [("policy",)]
     layers += [(kind, key) for kind in ("patterns", "items") for key in table(channel, kind)]
     for layer in layers:
-        own = _at(channel, layer)
+        own = at(channel, layer)
         cap = _effective(channel, layer, "cap")[0]
         for key in ("floor", "preorder"):
             found = _effective(channel, layer, key)[0]
@@ -91,13 +91,14 @@ def _effective(channel: Tree, layer: Path, key: str) -> tuple[int | None, Path]:
         pattern = pattern_of(layer[1], table(channel, "patterns"))
         layers += [("patterns", pattern)] if pattern is not None else []
     for where in [*layers, ("policy",)]:
-        value = _at(channel, where).get(key)
+        value = at(channel, where).get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             return value, where
     return None, ("policy",)
 
 
-def _at(channel: Tree, layer: Path) -> Tree:
+def at(channel: Tree, layer: Path) -> Tree:
+    """The table of a layer; an empty one where there is none."""
     found: Tree = channel
     for key in layer:
         found = table(found, key)

@@ -11,7 +11,7 @@ import msgspec
 from syncd.console.paging import Paged, cut, key_of
 from syncd.console.problems import missing
 from syncd.console.routes import Asked, Nothing, get
-from syncd.db import reads
+from syncd.db import accounts, reads
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -77,20 +77,37 @@ class ListingShown(msgspec.Struct):
     reason: str
 
 
+class AccountShown(msgspec.Struct):
+    """What a channel may sell of an item in escrow; `going` and `coming`: units under way."""
+
+    warehouse: str
+    channel: str
+    units: int
+    going: int
+    coming: int
+
+
 class ItemWhole(msgspec.Struct):
     sku: str
     levels: list[LevelShown]
     listings: list[ListingShown]
+    accounts: list[AccountShown]
 
 
 async def show_item(asked: Asked[Nothing]) -> ItemWhole:
     item_id = await _item(asked)
     levels = await reads.item_levels(asked.conn, item_id)
     listings = await reads.item_listings(asked.conn, item_id)
+    held = await accounts.told(asked.conn, item_id)
+    names = {i: name for name, i in asked.core.rulebook.warehouses.items()}
     return ItemWhole(
         asked.path["sku"],
         [LevelShown(x.warehouse, x.quantity, x.changed_at, x.first_counted_at) for x in levels],
         [_listing(row) for row in listings],
+        [
+            AccountShown(names.get(x.warehouse_id, ""), x.channel, x.units, x.going, x.coming)
+            for x in held
+        ],
     )
 
 

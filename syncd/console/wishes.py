@@ -33,6 +33,12 @@ class PushAsked(msgspec.Struct, forbid_unknown_fields=True):
     channel: str | None = None
 
 
+class SomeSkus(msgspec.Struct, forbid_unknown_fields=True):
+    """`skus` left out: all of them."""
+
+    skus: Annotated[list[Sku], msgspec.Meta(min_length=1, max_length=SKUS_LIMIT)] | None = None
+
+
 class WishShown(msgspec.Struct):
     """A wish. `done_at` None: not done yet; `result` says what became of it, `error` why nothing did."""
 
@@ -61,8 +67,12 @@ async def ask_retry(told: Told[OnChannel]) -> Done:
     return await _wish(told, "retry", told.body.channel, None)
 
 
+async def ask_rebalance(told: Told[SomeSkus]) -> Done:
+    return await _wish(told, "rebalance", None, told.body.skus)
+
+
 async def _wish(
-    told: Told[PushAsked] | Told[OnChannel],
+    told: Told[PushAsked] | Told[OnChannel] | Told[SomeSkus],
     kind: str,
     channel: str | None,
     skus: Sequence[str] | None,
@@ -103,5 +113,13 @@ ROUTES = (
     ),
     post("/sweep", "Sweep now", ask_sweep, WishShown, body=OnChannel, status=202),
     post("/retry", "Try what is parked again", ask_retry, WishShown, body=OnChannel, status=202),
+    post(
+        "/rebalance",
+        "Share items in escrow among their channels anew",
+        ask_rebalance,
+        WishShown,
+        body=SomeSkus,
+        status=202,
+    ),
     get(r"/wishes/{id:\d+}", "What became of a wish", show_wish, WishShown),
 )

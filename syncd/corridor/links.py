@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from syncd.corridor.core import Core
-from syncd.db import links, marks, shelf
+from syncd.db import catalog, links, marks, shelf
 from syncd.db.journal import Line
 from syncd.fanout import Booking, owe_again
+from syncd.fanout.accounts import balance
 from syncd.stock.match import Rule
 
 
@@ -47,6 +48,12 @@ async def mark_duplicates(
 
 async def owe_linked(core: Core, listing_ids: Collection[int]) -> None:
     """Owe what these need, after their links are committed."""
-    if listing_ids:
-        async with core.booking("owe_linked") as (conn, booking):
-            await owe_again(conn, booking, sorted(listing_ids), linked=True)
+    if not listing_ids:
+        return
+    if core.rulebook.escrow:
+        # before anything is owed: who has no account shows all there is
+        async with core.booking("join_accounts") as (conn, booking):
+            keys = await catalog.levels_of_listings(conn, sorted(listing_ids))
+            await balance(conn, booking, keys, anyway=False)
+    async with core.booking("owe_linked") as (conn, booking):
+        await owe_again(conn, booking, sorted(listing_ids), linked=True)

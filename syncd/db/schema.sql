@@ -1,5 +1,14 @@
 -- The schema after every migration. Renewed by `make schema`; a test compares it.
 
+create table account (
+    item_id bigint not null,
+    warehouse_id integer not null,
+    channel_id integer not null,
+    units bigint not null,
+    constraint account_pkey PRIMARY KEY (item_id, warehouse_id, channel_id)
+) with (fillfactor=70);
+comment on table account is 'What a channel may sell of an item in escrow; below 0 where it sold more than it had.';
+
 create table alternation (
     listing_id bigint not null,
     theirs bigint not null,
@@ -25,6 +34,13 @@ create table annotation (
 );
 CREATE INDEX annotation_by_listing ON public.annotation USING btree (listing_id);
 comment on table annotation is 'Where levels are the truth, orders only explain: signed units an order moved and no reading has booked yet.';
+
+create table announcement (
+    listing_id bigint not null,
+    at timestamp with time zone not null,
+    constraint announcement_pkey PRIMARY KEY (listing_id)
+);
+comment on table announcement is 'When a listing whose raises are told in steps was last raised by one.';
 
 create table answer (
     actor text not null,
@@ -84,6 +100,9 @@ create table channel (
     switched boolean,
     switched_by text not null default ''::text,
     switched_at timestamp with time zone,
+    heard_at timestamp with time zone,
+    silent_from timestamp with time zone,
+    silent_at timestamp with time zone,
     constraint channel_pkey PRIMARY KEY (id),
     constraint channel_name_key UNIQUE (name)
 );
@@ -92,6 +111,9 @@ comment on column channel.orders_through is 'Watermark: order changes before it 
 comment on column channel.orders_asked_at is 'When, by our clock, the newest complete order fetch began.';
 comment on column channel.lease_gen is 'Grows with every daemon that takes the lane; older generations settle nothing.';
 comment on column channel.switched is 'A person switched it on or off while running; it beats the configuration. Null: as configured.';
+comment on column channel.heard_at is 'Our clock: the newest reading or message of it, written down now and then.';
+comment on column channel.silent_from is 'While it is silent: when it was last heard of before.';
+comment on column channel.silent_at is 'When it was found silent; null: it is not.';
 
 create table delivery_seen (
     channel_id integer not null,
@@ -302,6 +324,7 @@ create table movement (
     constraint movement_kind_check CHECK ((kind = ANY (ARRAY['sale'::text, 'cancellation'::text, 'refund'::text, 'restock'::text, 'receipt'::text, 'pick'::text, 'adjustment'::text, 'stocktake'::text, 'transfer'::text, 'seed'::text, 'edit'::text, 'correction'::text])))
 ) with (autovacuum_vacuum_insert_scale_factor=0.05);
 CREATE INDEX movement_by_id ON public.movement USING brin (id) WITH (autosummarize='on');
+CREATE INDEX movement_by_time ON public.movement USING brin (recorded_at) WITH (autosummarize='on');
 comment on table movement is 'The ledger: signed, immutable rows; a cause happens at most once per item and warehouse.';
 
 create table order_line (
@@ -478,6 +501,24 @@ comment on table rule_in_force is 'What is booked by, per channel; a configurati
 comment on column rule_in_force.locations is 'Warehouse ids by location; "*" is the fallback.';
 comment on column rule_in_force.cut_at is 'When the truth changed last: what orders did before it moves nothing any more.';
 
+create table sales (
+    item_id bigint not null,
+    warehouse_id integer not null,
+    channel_id integer not null,
+    sold bigint not null,
+    hours integer not null,
+    unseen bigint not null default 0,
+    constraint sales_pkey PRIMARY KEY (item_id, warehouse_id, channel_id),
+    constraint sales_hours_check CHECK ((hours > 0)),
+    constraint sales_sold_check CHECK ((sold > 0)),
+    constraint sales_unseen_check CHECK ((unseen >= 0))
+) with (fillfactor=70);
+CREATE INDEX sales_by_channel ON public.sales USING btree (channel_id);
+comment on table sales is 'Units sold of late, of the items that a rule asks it of: a speed buffer, or a channel that may fall silent.';
+comment on column sales.channel_id is 'Whose sales; 0: nobody''s.';
+comment on column sales.hours is 'In how many hours they were sold.';
+comment on column sales.unseen is 'Units this channel may have sold since nothing was heard of it: every other one shows so many less.';
+
 create table sales_order (
     channel_id integer not null,
     order_id text not null,
@@ -639,6 +680,19 @@ CREATE INDEX suspicion_by_item ON public.suspicion USING btree (item_id, warehou
 comment on table suspicion is 'Units that people seem to have changed on a listing and that are not booked: its open amount; none, no row.';
 comment on column suspicion.own is 'Proposed: added to its own target, whatever the sign.';
 comment on column suspicion.others is 'At the lowest, never above 0: every other listing of the item there shows so many less.';
+
+create table transfer (
+    item_id bigint not null,
+    warehouse_id integer not null,
+    giver_id integer not null,
+    taker_id integer not null,
+    units bigint not null,
+    begun_at timestamp with time zone not null,
+    constraint transfer_pkey PRIMARY KEY (item_id, warehouse_id, giver_id, taker_id),
+    constraint transfer_check CHECK ((taker_id <> giver_id)),
+    constraint transfer_units_check CHECK ((units > 0))
+);
+comment on table transfer is 'Units under way between accounts: taken from the giver, who has to show less before the taker has them.';
 
 create table warehouse (
     id integer not null generated always as identity,

@@ -29,7 +29,9 @@ def columns(pair: str, level: str) -> str:
         where item_id = {pair}.item_id and warehouse_id = {pair}.warehouse_id
           and resolved_at is null and counted) x) as suspects,
     (select array_agg(array[r.channel_id::bigint, r.sold, r.hours::bigint, r.unseen]) from sales r
-     where r.item_id = {pair}.item_id and r.warehouse_id = {pair}.warehouse_id) as sales"""
+     where r.item_id = {pair}.item_id and r.warehouse_id = {pair}.warehouse_id) as sales,
+    (select array_agg(array[a.channel_id::bigint, a.units]) from account a
+     where a.item_id = {pair}.item_id and a.warehouse_id = {pair}.warehouse_id) as accounts"""
 
 
 DATE = """

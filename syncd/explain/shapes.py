@@ -35,6 +35,16 @@ class MovementPart:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountPart:
+    """What a channel may sell of an item in escrow, and the units on their way from and to it."""
+
+    channel: str
+    units: int
+    going: int
+    coming: int
+
+
+@dataclass(frozen=True, slots=True)
 class WarehousePart:
     """A level and the movements that made it."""
 
@@ -45,6 +55,8 @@ class WarehousePart:
     changed_at: datetime | None
     sums: tuple[SumPart, ...]
     newest: tuple[MovementPart, ...]
+    accounts: tuple[AccountPart, ...] = ()
+    """Where the item is in escrow: they and what is under way make the level. Now only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from syncd.db import accounts, history, ledger_marks
 from syncd.db import explain as rows_of
-from syncd.db import history, ledger_marks
 from syncd.db.explain import LevelRow, LineRow, ListingRow, SuspenseRow
 from syncd.db.history import KindSum
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf
 from syncd.explain.shapes import (
+    AccountPart,
     AttemptPart,
     DeliveryPart,
     Explanation,
@@ -73,8 +74,16 @@ async def explain(
         marks = await ledger_marks.nearest(conn, item.id, at)
         kinds = await history.sums(conn, item.id, marks, at)
         ceilings = {m.warehouse_id: m.ceiling for m in marks}
+        held = await accounts.told(conn, item.id) if at is None else []
         parts = [
-            await _warehouse(conn, item.id, row, kinds, ceilings.get(row.warehouse_id), at)
+            replace(
+                await _warehouse(conn, item.id, row, kinds, ceilings.get(row.warehouse_id), at),
+                accounts=tuple(
+                    AccountPart(x.channel, x.units, x.going, x.coming)
+                    for x in held
+                    if x.warehouse_id == row.warehouse_id
+                ),
+            )
             for row in levels
         ]
     seen = _Seen(rules, levels, {p.warehouse: p.level for p in parts}, stopped, now, at)

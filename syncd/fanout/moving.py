@@ -11,6 +11,7 @@ from datetime import datetime
 from syncd.db import ledger
 from syncd.db.ledger import LevelNow, Movement
 from syncd.db.pool import Connection
+from syncd.fanout import accounts
 from syncd.fanout.booking import Booking
 from syncd.fanout.recounting import recount
 
@@ -31,11 +32,12 @@ async def book(
             booking.fell[now.item_id, now.warehouse_id] -= now.delta
     inside = {(now.item_id, now.warehouse_id) for now in found if now.inside}
     if not inside:
-        return found
+        return await accounts.follow(conn, booking, movements, found)
     since: dict[tuple[int, int], datetime] = {}
     for one in movements:
         key = one.item_id, one.warehouse_id
         if key in inside:
             since[key] = min(since.get(key, one.occurred_at), one.occurred_at)
     recounted = await recount(conn, booking, since)
-    return [recounted.get((now.item_id, now.warehouse_id), now) for now in found]
+    after = [recounted.get((now.item_id, now.warehouse_id), now) for now in found]
+    return await accounts.follow(conn, booking, movements, after)

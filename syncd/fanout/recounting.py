@@ -11,6 +11,7 @@ from syncd.db import counts, ledger
 from syncd.db.counts import CountRow, NewCount
 from syncd.db.ledger import LevelNow, Movement
 from syncd.db.pool import Connection
+from syncd.fanout import accounts
 from syncd.fanout.booking import Booking
 from syncd.stock.counts import Counted, CountKnown, recounted
 from syncd.stock.model import Kind
@@ -37,7 +38,8 @@ async def take(
         since[key] = min(since.get(key, one.counted_at), one.counted_at)
     levels = await recount(conn, booking, since)
     await counts.mark_counted(conn, keys)
-    return levels
+    found = await accounts.follow(conn, booking, [], list(levels.values()))
+    return {(now.item_id, now.warehouse_id): now for now in found}
 
 
 async def recount(

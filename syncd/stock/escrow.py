@@ -7,7 +7,7 @@ than there is, as long as accounts and transfers add up to the stock and no acco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Accounts = Mapping[str, int]
@@ -99,3 +99,72 @@ def begun(accounts: Accounts, transfer: Transfer) -> dict[str, int]:
 def ended(accounts: Accounts, transfer: Transfer) -> dict[str, int]:
     """The taker's account once the giver's shelf is known to show the smaller number."""
     return moved(accounts, transfer.taker, transfer.units)
+
+
+def landed(accounts: Accounts, transfer: Transfer) -> dict[str, int]:
+    """As `ended`, but what the giver sold meanwhile beyond its account is filled first."""
+    owes = max(0, -accounts.get(transfer.giver, 0))
+    kept = min(owes, transfer.units)
+    after = moved(accounts, transfer.giver, kept)
+    return moved(after, transfer.taker, transfer.units - kept)
+
+
+def spread(accounts: Accounts, difference: int, weights: Mapping[str, int]) -> dict[str, int]:
+    """Put a change of the stock that is no channel's own on the accounts.
+
+    A rise goes to those that are furthest below their weights' shares, debts included: nobody shows it
+    yet. A fall takes what each has, the heaviest first. Raises ValueError as `shares` does.
+    """
+    if difference <= 0:
+        order = sorted(weights, key=lambda name: -weights[name])
+        return settled(accounts, difference, order) if difference else dict(accounts)
+    names = list(dict.fromkeys([*weights, *accounts]))
+    wanted = shares(max(sum(accounts.values()) + difference, 0), weights)
+    gaps = {n: max(wanted.get(n, 0) - accounts.get(n, 0), 0) for n in names}
+    after = dict(accounts)
+    for name, units in shares(difference, gaps).items():
+        after = moved(after, name, units)
+    return after
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a channel did that moved the stock: its own sales and returns, or an edit of its shelf."""
+
+    channel: str
+    units: int
+    edited: bool = False
+
+
+def booked(
+    accounts: Accounts,
+    level: int,
+    under_way: int,
+    changes: Sequence[Change],
+    weights: Mapping[str, int],
+) -> dict[str, int]:
+    """The accounts after a booking: they and what is under way make the level again.
+
+    A channel's own sale moves its own account alone. An edit of its shelf is shown there already: a
+    rise is its own, a fall its own as far as it has units. What else moved the level is nobody's.
+    """
+    after = {**dict.fromkeys(weights, 0), **accounts}
+    others = sorted(after, key=lambda name: -weights.get(name, 0))
+    for change in changes:
+        if change.channel not in after:
+            continue
+        if change.edited:
+            first = [change.channel, *(name for name in others if name != change.channel)]
+            after = settled(after, change.units, first)
+        else:
+            after = moved(after, change.channel, change.units)
+    rest = level - under_way - sum(after.values())
+    return spread(after, rest, weights or dict.fromkeys(after, 1))
+
+
+def is_uneven(accounts: Accounts, weights: Mapping[str, int]) -> bool:
+    """True where rebalancing pays: somebody has less than half of its share, or has one without weight."""
+    if any(units and not weights.get(name) for name, units in accounts.items()):
+        return True
+    wanted = shares(max(sum(accounts.values()), 0), weights)
+    return any(2 * accounts.get(name, 0) < units for name, units in wanted.items())

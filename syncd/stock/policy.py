@@ -56,6 +56,8 @@ class Policy:
     announce_max: int = 0
     """No more units than these are added to what it shows at once; 0: no limit."""
     allocation: Allocation = Allocation.BUFFERED
+    share: int | None = None
+    """Percent of an item in escrow that are its channel's; None: as much as the others'."""
     plain: bool = field(init=False, repr=False, compare=False)
     """True where no rule can change a level above 0."""
 
@@ -80,8 +82,8 @@ class Inputs:
     """Units that may have been sold unseen."""
     bundle_minimum: int | None = None
     """A bundle: so many can be put together; it has no stock of its own. None: no bundle."""
-    account: int = 0
-    """The channel's own units, where the allocation is escrow."""
+    account: int | None = None
+    """The channel's own units, where the allocation is escrow; None: no account was made yet."""
     unseen: int = 0
     """Units that other channels may have sold since nothing was heard of them."""
     own_unseen: int = 0
@@ -154,7 +156,7 @@ def _bundle(_value: int, given: Inputs, _: Policy) -> Applied:
 
 
 def _account(value: int, given: Inputs, policy: Policy) -> Applied:
-    if policy.allocation is not Allocation.ESCROW:
+    if policy.allocation is not Allocation.ESCROW or given.account is None:
         return None
     return min(value, given.account), f"the channel's own account holds {given.account}"
 

@@ -15,6 +15,7 @@ from syncd.stock.model import Edits, Truth
 from syncd.stock.orders import CommitOn, Restock
 from syncd.stock.policy import (
     UNRULED,
+    Allocation,
     Derived,
     Inputs,
     Policy,
@@ -25,7 +26,7 @@ from syncd.stock.policy import (
     target,
     target_of,
 )
-from syncd.stock.standing import Standing, inputs, is_plain, own_unseen, sold
+from syncd.stock.standing import Standing, account_of, inputs, is_plain, own_unseen, sold
 from syncd.stock.stretches import Margins
 
 
@@ -79,6 +80,8 @@ class ChannelRules:
     late_apply_s: float = 30.0
     safe_after: timedelta | None = None
     """Nothing heard of it for so long: it is silent. None: nobody minds."""
+    escrow: bool = False
+    """Some policy of it says so."""
     zero_when_silent: bool = False
     """While it is silent it shows none of what may be sold out there."""
     silent: bool = field(default=False, compare=False)
@@ -139,6 +142,16 @@ class ChannelRules:
         return self.enabled and self.deliver and any(p.speed_hours for p in policies)
 
     @property
+    def escrows(self) -> bool:
+        """True where some of its items are in escrow."""
+        return self.enabled and self.deliver and self.escrow
+
+    def in_escrow(self, sku: str) -> bool:
+        """True where this channel sells an item from an account of its own."""
+        in_escrow = self.policy_of(sku).allocation is Allocation.ESCROW
+        return self.escrows and in_escrow and not self.excludes(sku)
+
+    @property
     def margins(self) -> Margins:
         """What is believed of the platform's clock and speed."""
         return Margins(clock_s=self.clock_margin_s, late_s=self.late_apply_s)
@@ -190,6 +203,8 @@ class ChannelRules:
         if policy.speed_hours and standing.sales:
             units, hours = sold(standing)
             given = replace(given, sold=units, sold_hours=hours)
+        if policy.allocation is Allocation.ESCROW:
+            given = replace(given, account=account_of(standing, self.id))
         if policy.announce_max:
             given = replace(given, shown=asked.shown)
         if self.silent and self.zero_when_silent:
@@ -320,6 +335,12 @@ class Rulebook:
     picked_within: timedelta = timedelta(days=14)
     speed_window: timedelta = timedelta(days=7)
     """Of so long the sales make an item's speed."""
+
+    @property
+    def escrow(self) -> frozenset[int]:
+        """Warehouses of which some items are in escrow."""
+        found = [c.locations.values() for c in self.channels.values() if c.escrows]
+        return frozenset(warehouse for fed in found for warehouse in fed)
 
     def shows_none(self, warehouse_id: int, *, orphaned: bool) -> bool:
         """True where a listing shows 0 since its item is gone at the source (`orphaned`)."""

@@ -23,6 +23,8 @@ class Standing:
     """Open amounts as (listing, own, others): what is suspected on a listing and not booked."""
     sales: Sequence[Sequence[int]] | None
     """Sales by channel as (channel, units sold of late, in so many hours, units it may have sold unseen)."""
+    accounts: Sequence[Sequence[int]] | None
+    """Accounts of an item in escrow as (channel, units); None: it has none."""
 
 
 _BESIDES = tuple(field.name for field in fields(Standing) if field.name != "quantity")
@@ -54,6 +56,13 @@ def sold(standing: Standing) -> tuple[int, int]:
     """Units sold of late on all channels, and in how many hours."""
     sales = standing.sales or ()
     return sum(x[1] for x in sales), max((x[2] for x in sales), default=24)
+
+
+def account_of(standing: Standing, channel_id: int) -> int | None:
+    """The units on a channel's account, 0 where others have some and it has none; None: nobody has."""
+    if standing.accounts is None:
+        return None
+    return sum(units for channel, units in standing.accounts if channel == channel_id)
 
 
 def own_unseen(standing: Standing, channel_id: int) -> int:

@@ -93,9 +93,12 @@ async def test_the_others_keep_a_reserve_that_grows_and_is_undone(
     await town.step()
     assert town.shelves == {"uk": 328, "eu": 328, "shop": 328}
     assert town.town.shelves("TEE") == {"uk": 493, "eu": 493, "shop": 493}
-    outcomes = [row[0] for row in await plan.rows(
-        "select outcome from journal where outcome in ('silent', 'heard_again') order by at"
-    )]
+    outcomes = [
+        row[0]
+        for row in await plan.rows(
+            "select outcome from journal where outcome in ('silent', 'heard_again') order by at"
+        )
+    ]
     assert outcomes == ["silent", "heard_again"]
     assert await plan.rows("select * from sales where unseen > 0") == []
 
@@ -146,7 +149,9 @@ async def test_a_restart_neither_forgets_nor_flaps(plan: Town) -> None:
     assert town.shelves["uk"] == 330
     await town.hours(1, but_for="shop")
     assert town.shelves["uk"] == 329
-    found = await plan.rows("select outcome from journal where outcome in ('silent', 'heard_again')")
+    found = await plan.rows(
+        "select outcome from journal where outcome in ('silent', 'heard_again')"
+    )
     assert found == [("silent",)]
 
 
@@ -172,7 +177,7 @@ async def test_a_webhook_is_heard_though_nothing_is_read(plan: Town) -> None:
 
 
 async def test_writes_tell_nothing_of_what_is_sold(plan: Town) -> None:
-    town = await watched(plan, {**ORDERS, "read_max": 1})
+    town = await watched(plan, {**ONE_BY_ONE, "echoes": False})
     for _ in range(3):
         plan.clock.forward(0.5 * HOUR)
         await town.uk.sell({"MUG": 1})

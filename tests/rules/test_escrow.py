@@ -9,7 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from syncd.stock.escrow import Transfer, begun, ended, moved, rebalancing, settled, shares
+from syncd.stock.escrow import (
+    Change,
+    Transfer,
+    begun,
+    booked,
+    ended,
+    is_uneven,
+    landed,
+    moved,
+    rebalancing,
+    settled,
+    shares,
+    spread,
+)
 from syncd.stock.policy import Allocation, Inputs, Policy, target_of
 
 CHANNELS = ("uk", "eu", "us")
@@ -119,3 +132,88 @@ class Shops(RuleBasedStateMachine):
 
 
 TestShops = Shops.TestCase
+
+
+changes = st.lists(
+    st.builds(Change, st.sampled_from(CHANNELS), st.integers(-20, 20).filter(bool), st.booleans()),
+    max_size=4,
+)
+
+
+@given(accounts, st.integers(-100, 200), st.integers(0, 9), changes, weights)
+def test_after_a_booking_accounts_and_what_is_under_way_make_the_level(
+    held: dict[str, int], level: int, under_way: int, done: list[Change], by: dict[str, int]
+) -> None:
+    after = booked(held, level, under_way, done, by)
+    assert sum(after.values()) + under_way == level
+    assert by.keys() | held.keys() == after.keys()
+
+
+@given(accounts.filter(bool), st.integers(0, 9), weights, st.data())
+def test_a_sale_moves_its_own_account_alone(
+    held: dict[str, int], under_way: int, by: dict[str, int], data: st.DataObject
+) -> None:
+    channel = data.draw(st.sampled_from(sorted(held)))
+    units = data.draw(st.integers(-9, 9))
+    level = sum(held.values()) + under_way + units
+    after = booked(held, level, under_way, [Change(channel, units)], by)
+    assert after == {**dict.fromkeys(by, 0), **moved(held, channel, units)}
+
+
+@given(accounts, st.integers(1, 100), weights)
+def test_a_receipt_goes_where_most_is_missing(
+    held: dict[str, int], units: int, by: dict[str, int]
+) -> None:
+    after = spread(held, units, by)
+    assert sum(after.values()) == sum(held.values()) + units
+    wanted = shares(max(sum(after.values()), 0), by)
+    for name, now in after.items():
+        assert now >= held.get(name, 0)
+        if now > held.get(name, 0):
+            assert now <= wanted.get(name, 0), "nobody gets more than its share"
+
+
+@pytest.mark.parametrize(
+    ("held", "level", "done", "after"),
+    [
+        ({}, 10, [], {"uk": 5, "eu": 5}),
+        ({}, 9, [], {"uk": 5, "eu": 4}),
+        ({}, -3, [], {"uk": -3, "eu": 0}),
+        ({"uk": 5, "eu": 5}, 7, [Change("eu", -3)], {"uk": 5, "eu": 2}),
+        ({"uk": 5, "eu": 2}, 3, [Change("eu", -4)], {"uk": 5, "eu": -2}),
+        ({"uk": 5, "eu": -2}, 13, [], {"uk": 7, "eu": 6}),
+        ({"uk": 5, "eu": 2}, 3, [Change("eu", -4, edited=True)], {"uk": 3, "eu": 0}),
+        ({"uk": 5, "eu": 2}, 11, [Change("eu", 4, edited=True)], {"uk": 5, "eu": 6}),
+        ({"uk": 5, "eu": 2}, 1, [], {"uk": 0, "eu": 1}),
+        ({"uk": 5, "eu": 2}, 5, [Change("us", -2)], {"uk": 3, "eu": 2}),
+    ],
+)
+def test_accounts_follow_the_level(
+    held: dict[str, int], level: int, done: list[Change], after: dict[str, int]
+) -> None:
+    assert booked(held, level, 0, done, {"uk": 1, "eu": 1}) == after
+
+
+def test_what_the_giver_oversold_meanwhile_is_filled_first() -> None:
+    gone = Transfer("uk", "eu", 5)
+    assert landed({"uk": 2, "eu": 1}, gone) == {"uk": 2, "eu": 6}
+    assert landed({"uk": -3, "eu": 1}, gone) == {"uk": 0, "eu": 3}
+    assert landed({"uk": -9, "eu": 1}, gone) == {"uk": -4, "eu": 1}
+
+
+@pytest.mark.parametrize(
+    ("held", "uneven"),
+    [
+        ({"uk": 5, "eu": 5}, False),
+        ({"uk": 7, "eu": 3}, False),
+        ({"uk": 8, "eu": 2}, True),
+        ({"uk": 10}, True),
+        ({"uk": 5, "eu": 5, "us": 1}, True),
+        ({"uk": 1, "eu": 0}, False),
+        ({"uk": 0, "eu": 1}, True),
+        ({"uk": 0, "eu": 0}, False),
+        ({"uk": 3, "eu": -1}, True),
+    ],
+)
+def test_units_move_only_where_it_pays(held: dict[str, int], uneven: bool) -> None:
+    assert is_uneven(held, {"uk": 1, "eu": 1}) is uneven

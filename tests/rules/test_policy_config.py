@@ -189,7 +189,7 @@ floor = 0
 preorder = 2
 [channels.uk.items."CAP.S"]
 zero = "retired"
-spread = "each"
+weather = "fine"
 """,
     )
     told = {line.rsplit(" (config.toml", 1)[0] for line in found}
@@ -204,7 +204,7 @@ spread = "each"
         "channels.uk.items.TEE-1.cap: is below the floor that holds here",
         "channels.uk.items.TEE-1.cap: is below the preorder that holds here",
         'channels.uk.items."CAP.S".zero: must be "show_zero", "retire" or "keep_last"',
-        'channels.uk.items."CAP.S".spread: is not a known key; a name with a dot in it needs quotes',
+        'channels.uk.items."CAP.S".weather: is not a known key; a name with a dot in it needs quotes',
     }
 
 
