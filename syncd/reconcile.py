@@ -198,7 +198,7 @@ class Sweeper:
         if now.quantity is None or now.warehouse_id is None or now.skip:
             return False
         rules = self._core.rulebook.channels[self._channel.id]
-        if rules.follows_edits and not now.followed:
+        if rules.follows_edits and not now.followed and now.parts is None:
             return True  # what people change here is told from a reading before it
         none = self._core.rulebook.shows_none(now.warehouse_id, orphaned=now.orphaned)
         wants = rules.target_of(

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from syncd import __version__
-from syncd.app import housekeeping, silence, speeds
+from syncd.app import bundles, housekeeping, silence, speeds
 from syncd.app.build import (
     cautions_in,
     channel_problems,
@@ -210,6 +210,7 @@ class Daemon:
         async with self._storage.db.transaction("keep_rules") as conn:
             await keep(conn, found, utc_now())
         self._walking.adopt(found)
+        await bundles.take_up(self.core, self._settings)
 
     async def _switched(self) -> None:
         """A cut-over was made, here or by the daemon that leads: go by what is in force now."""
@@ -313,6 +314,7 @@ class Daemon:
     async def _take_up(self, new: Settings) -> None:
         plan = await prepare(self._settings, new, self.core.rulebook, self._in_force, self.metrics)
         replaced = [c for c in self.core.channels.values() if c.name in plan.stops]
+        await bundles.take_up(self.core, plan.settings)
         async with self._storage.db.transaction("keep_rules") as conn:
             await keep(conn, plan.found, utc_now())
         # one step, no await: from here on everybody sees the new rules

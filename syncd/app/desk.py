@@ -11,15 +11,21 @@ from syncd.app.build import make_channel, rulebook_of
 from syncd.config import Settings
 from syncd.corridor import Channel, Core, owe_linked
 from syncd.corridor.core import utc_now
-from syncd.db import bookmark, catalog, switches
+from syncd.db import bookmark, bundles, catalog, levels, switches
+from syncd.db.bundles import BundleRow
 from syncd.db.journal import Line
 from syncd.db.pool import Database
 from syncd.errors import Declined
+from syncd.fanout import bundling
+from syncd.fanout.bundling import Author, Undescribed
 from syncd.fanout.linking import HandLink, link_by_hand, link_by_rules, rename_item
 from syncd.fanout.switching import exclude as exclude_items
 from syncd.fanout.switching import include as include_items
 from syncd.fanout.switching import offer as offer_items
+from syncd.stock.bundle_sheet import Described
+from syncd.stock.bundles import Bundle, Stock
 from syncd.stock.rulebook import switched
+from syncd.stock.sheet import Complaint
 from syncd.telemetry.metrics import Metrics
 
 
@@ -111,3 +117,57 @@ async def _owe(core: Core, listing_ids: Collection[int]) -> int:
     async with core.db.transaction("knock") as conn:
         await bookmark.knock(conn)
     return len(listing_ids)
+
+
+# --- bundles ---
+
+
+async def bundles_now(
+    core: Core, skus: Sequence[str] | None = None, component: str | None = None
+) -> list[tuple[BundleRow, list[Stock]]]:
+    """Bundles with what their components make in each warehouse."""
+    async with core.db.transaction("bundles_now") as conn:
+        rows = await bundles.page(conn, skus=skus, component=component)
+        return await bundles.stock(conn, rows)
+
+
+async def describe(core: Core, said: Sequence[Bundle], source: str, actor: str) -> list[str]:
+    """Say what bundles are made of; gives those that are made otherwise now. Raises Declined."""
+    try:
+        async with core.booking("describe_bundles") as (conn, booking):
+            changed = await bundling.say(conn, booking, said, Author(source, actor))
+    except Undescribed as error:
+        raise Declined([str(problem) for problem in error.problems]) from None
+    await _owe(core, booking.linked)
+    return changed
+
+
+async def describe_file(core: Core, said: Described, actor: str) -> list[str]:
+    """Say what a file says; what cannot be stands in its complaints afterwards, and nothing was changed."""
+    try:
+        async with core.booking("describe_bundles") as (conn, booking):
+            changed = await bundling.say(conn, booking, said.all(), Author("csv", actor))
+    except Undescribed as error:
+        said.complaints += [
+            Complaint(said.row_of(x.bundle, x.component), f"{x.bundle}: {x.words}")
+            for x in error.problems
+        ]
+        return []
+    await _owe(core, booking.linked)
+    return changed
+
+
+async def end_bundles(core: Core, skus: Sequence[str], actor: str) -> None:
+    """These are bundles no more. Raises Declined."""
+    try:
+        async with core.booking("end_bundles") as (conn, booking):
+            await bundling.end(conn, booking, skus, Author("hand", actor))
+    except Undescribed as error:
+        raise Declined([str(problem) for problem in error.problems]) from None
+    await _owe(core, booking.linked)
+
+
+async def old_levels(core: Core, skus: Sequence[str]) -> list[tuple[str, str, int]]:
+    """(sku, warehouse, level) of those that are counted themselves."""
+    async with core.db.transaction("old_levels") as conn:
+        return [row[:3] for row in await levels.level_sums(conn, skus)] if skus else []

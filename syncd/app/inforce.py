@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from syncd.app.build import moved, rulebook_of
+from syncd.app.bundles import problems_with
 from syncd.config import Settings
 from syncd.db import catalog, cutovers, hearing, status, switches
 from syncd.db.cutovers import RuleRow
@@ -37,6 +38,7 @@ async def in_force(conn: Connection, settings: Settings) -> InForce:
     Raises ConfigError.
     """
     problems = moved(settings, await status.platforms(conn))
+    problems += await problems_with(conn, settings)
     if problems:
         raise ConfigError(problems)
     channels = {

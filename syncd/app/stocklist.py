@@ -11,7 +11,7 @@ from syncd.db import stocklist
 from syncd.db.stocklist import Item, Listing
 from syncd.errors import Declined
 from syncd.stock.rulebook import Asked, ChannelRules
-from syncd.stock.standing import account_of
+from syncd.stock.standing import account_of, units_made
 from syncd.stock.states import Known, State, state_of
 
 PIECE = 500
@@ -44,6 +44,8 @@ class ItemRow:
     offered_on: list[str] | None
     listings: list[ListingRow]
     after: str = field(default="")
+    bundle: bool = False
+    """Its levels are what its components make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ async def _items(
 
 
 def _row(core: Core, item: Item, found: Sequence[Listing], only: ChannelRules | None) -> ItemRow:
-    levels = {x.warehouse: x.quantity for x in found if x.warehouse and x.quantity is not None}
+    levels = {x.warehouse: _level(x) for x in found if x.warehouse and x.quantity is not None}
     listings = [_listing(core, x) for x in found]
     listed = {x.channel for x in found if not x.gone}
     channels = [only] if only else core.rulebook.configured
@@ -111,7 +113,12 @@ def _row(core: Core, item: Item, found: Sequence[Listing], only: ChannelRules | 
         names = {c.id: c.name for c in core.rulebook.channels.values()}
         offered = sorted(names.get(one, f"channel {one}") for one in item.channels)
     listings.sort(key=lambda x: (x.channel, x.location, x.remote))
-    return ItemRow(item.sku, levels, offered, listings, f"sku:{item.sku}")
+    return ItemRow(item.sku, levels, offered, listings, f"sku:{item.sku}", item.bundle)
+
+
+def _level(one: Listing) -> int:
+    made = units_made(one.parts) if one.parts is not None else one.quantity
+    return made or 0
 
 
 async def _no_items(

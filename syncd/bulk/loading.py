@@ -8,12 +8,23 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from syncd.db import levels, links, plan_rows, plans
+from syncd.db import bundles, levels, plan_rows, plans
+from syncd.db.levels import Listed
 from syncd.db.plan_rows import NewRow
 from syncd.db.pool import Database
 from syncd.stock.plans import Radius, Reach, Tally, booked_by
 from syncd.stock.rulebook import Asked, Rulebook
-from syncd.stock.sheet import Complaint, Counted, Layout, Said, Unstocked, read, unknown_sku
+from syncd.stock.sheet import (
+    Complaint,
+    Counted,
+    Layout,
+    Said,
+    Unstocked,
+    of_bundle,
+    read,
+    unknown_sku,
+)
+from syncd.stock.standing import Part
 
 CHUNK = 10_000
 TOLD = 1000
@@ -187,7 +198,10 @@ class _Loading:
 
     async def _store(self, chunk: Sequence[Counted]) -> None:
         async with self._db.transaction("plan_load") as conn:
-            ids = await links.items_of(conn, [one.sku for one in chunk])
+            ids, made_of = await bundles.kinds(conn, [one.sku for one in chunk])
+            for one in chunk if made_of else ():
+                if one.sku in made_of:
+                    self._done.complain(Complaint(one.row, of_bundle(one.sku, made_of[one.sku])))
             rows = [row for one in chunk if (row := self._row(one, ids.get(one.sku))) is not None]
             if rows and not self._done.wrong:
                 # nothing that is wrong is kept, so the rest is only checked
@@ -263,13 +277,24 @@ async def weigh(
             rules = rulebook.channels.get(one.channel_id)
             if rules is None or rules.excludes(one.sku):
                 continue
-            level, delta = deltas[one.item_id, one.warehouse_id]
+            before, then = _moved(one, deltas)
+            if before.quantity is None or then.quantity is None:
+                continue
             asked = Asked(one.listing_id, one.sku, one.warehouse_id)
             reach = done.reaches.setdefault(rules.name, Reach(served.get(rules.id, 0)))
-            reach.add(
-                rules.target_of(asked, replace(one, quantity=level)),
-                rules.target_of(asked, replace(one, quantity=level + delta)),
-            )
+            reach.add(rules.target_of(asked, before), rules.target_of(asked, then))
         after = page[-1].position
         progress("weighed", done.tally.rows)
     done.above = sorted(name for name, reach in done.reaches.items() if radius.exceeded(reach))
+
+
+def _moved(one: Listed, deltas: Mapping[tuple[int, int], tuple[int, int]]) -> tuple[Listed, Listed]:
+    """What a listing's target is made from before and after; a bundle's from its components."""
+    if one.parts is None:
+        level, delta = deltas[one.item_id, one.warehouse_id]
+        return replace(one, quantity=level), replace(one, quantity=level + delta)
+    parts: list[Part] = []
+    for item, units, left in one.parts:
+        delta = deltas.get((item, one.warehouse_id), (0, 0))[1]
+        parts.append((item, units, None if left is None else left + delta))
+    return one, replace(one, parts=parts)

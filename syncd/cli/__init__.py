@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from syncd.cli import (
     asking,
+    bundles,
     daemon,
     explain,
     items,
@@ -25,6 +26,7 @@ from syncd.cli.common import main
 
 __all__ = [
     "asking",
+    "bundles",
     "daemon",
     "explain",
     "items",

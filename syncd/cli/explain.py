@@ -70,14 +70,39 @@ def show(found: Explanation) -> None:
     title = next((x.title for x in found.listings if x.title), "")
     when = f"  as recorded until {moment(found.at)}" if found.at else ""
     click.echo(printable(f"{found.sku}  {title}".rstrip() + when))
+    _show_bundle(found)
     for warehouse in found.warehouses:
         _show_warehouse(warehouse)
-    if not found.warehouses:
+    if not found.warehouses and found.made_of is None:
         click.echo("never counted: no warehouse has a level of it")
     for listing in found.listings:
         _show_listing(listing)
     if not found.listings:
         click.echo("no channel lists it")
+
+
+def _show_bundle(found: Explanation) -> None:
+    if found.component_of:
+        click.echo(printable(f"a component of {', '.join(found.component_of)}"))
+    if found.made_of is None:
+        return
+    made_of = ", ".join(f"{units} × {sku}" for sku, units in found.made_of.items())
+    own = "; its own level below counts no more" if found.warehouses else ""
+    click.echo(printable(f"a bundle of {made_of}{own}"))
+    for part in found.bundle:
+        makes = f"{part.makes}" if part.makes is not None else "nothing yet"
+        click.echo(printable(f"\nwarehouse {part.warehouse}: its components make {makes}"))
+        rows = [
+            (
+                x.sku,
+                f"{x.units} in each",
+                "not counted" if x.left is None else f"{x.left} left",
+                "-" if x.makes is None else f"makes {x.makes}",
+                "short" if x.sku == part.short else "",
+            )
+            for x in part.components
+        ]
+        table(rows, "  ")
 
 
 def _show_warehouse(part: WarehousePart) -> None:

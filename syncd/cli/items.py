@@ -79,7 +79,7 @@ def _lines(row: Any) -> Iterator[Sequence[str]]:
         said = WORDS[one.state] + (f": {one.why}" if one.why else "")
         said += f" (in escrow: {one.account})" if one.account is not None else ""
         yield (
-            (row.sku or "(none)") if first else "",
+            _name(row) if first else "",
             level if first else "",
             one.channel,
             one.location or "-",
@@ -90,4 +90,8 @@ def _lines(row: Any) -> Iterator[Sequence[str]]:
             "-" if one.target is None else str(one.target),
         )
     if not row.listings:
-        yield (row.sku or "(none)", level, *["-"] * (len(HEADS) - 2))
+        yield (_name(row), level, *["-"] * (len(HEADS) - 2))
+
+
+def _name(row: Any) -> str:
+    return f"{row.sku} (bundle)" if row.bundle else row.sku or "(none)"

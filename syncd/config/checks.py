@@ -15,6 +15,7 @@ from syncd.config.escrow_checks import escrow_contradictions
 from syncd.config.models import ChannelSettings, HttpSettings, OpsSettings, Settings
 from syncd.config.policy_checks import policy_contradictions, table
 from syncd.config.values import Address, address
+from syncd.stock.bundles import Bundle, problems_of
 
 POSTING = "api"
 """The platform of channels that post their movements: they may name warehouses."""
@@ -39,6 +40,7 @@ def contradictions(tree: Mapping[str, Any]) -> Iterator[Complaint]:
             yield from _source(name, source, channels)
     yield from policy_contradictions(tree)
     yield from escrow_contradictions(tree)
+    yield from _bundles(table(tree, "bundles"))
     yield from _addresses(tree)
     yield from _tokens(table(tree, "ops"))
 
@@ -59,6 +61,18 @@ def _source(name: str, source: str, channels: Mapping[str, Any]) -> Iterator[Com
         )
     elif locations.get(location, locations.get("*")) != name:
         yield Complaint(path, "names a location that feeds another warehouse")
+
+
+def _bundles(tree: Mapping[str, Any]) -> Iterator[Complaint]:
+    """What no bundle can be made of: nothing, itself, or another bundle. Units are the keys' own."""
+    said = [
+        Bundle(sku, dict.fromkeys(one["components"], 1))
+        for sku, one in tree.items()
+        if isinstance(one, Mapping) and isinstance(one.get("components"), Mapping)
+    ]
+    for found in problems_of(said):
+        component = () if found.component is None else (found.component,)
+        yield Complaint(("bundles", found.bundle, "components", *component), found.words)
 
 
 def _addresses(tree: Mapping[str, Any]) -> Iterator[Complaint]:

@@ -25,6 +25,7 @@ from syncd.config.values import (
     LastingDuration,
     Listen,
     Name,
+    Pieces,
     SafeMode,
     Share,
     SizeBytes,
@@ -198,6 +199,15 @@ class ChannelSettings(BaseModel):
         return wider if wider is not None else pattern_of(sku, self.policy.exclude) is not None
 
 
+class BundleSettings(BaseModel):
+    """An item that is made of others when it is sold."""
+
+    model_config = TABLE
+
+    components: dict[Sku, Pieces]
+    """Units of each in one bundle, by sku."""
+
+
 class LogSettings(BaseModel):
     model_config = TABLE
 
@@ -218,6 +228,7 @@ class Settings(BaseSettings):
     sync: SyncSettings = SyncSettings()
     warehouses: dict[Name, WarehouseSettings] = {}
     channels: dict[Name, ChannelSettings] = {}
+    bundles: dict[Sku, BundleSettings] = {}
     state_dir: Path = Path("/var/lib/syncd")
     log: LogSettings = LogSettings()
 

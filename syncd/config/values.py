@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
+from syncd.stock.bundles import UNITS_LIMIT
 from syncd.stock.model import QUANTITY_LIMIT
 
 DURATION_LIMIT = timedelta(days=36_500)
@@ -163,6 +164,12 @@ def _percent(value: int) -> int:
     return value
 
 
+def _pieces(value: int) -> int:
+    if not 1 <= value <= UNITS_LIMIT:
+        raise complaint(f"must be between 1 and {UNITS_LIMIT}")
+    return value
+
+
 def _sku(value: str) -> str:
     if not value.strip() or len(value) > 255:
         raise complaint("a sku has 1 to 255 characters")
@@ -192,6 +199,7 @@ Listen = Annotated[Address, BeforeValidator(address)]
 SafeMode = Annotated[timedelta | Literal["off", "auto"], BeforeValidator(_safe_mode)]
 Flag = Annotated[bool, BeforeValidator(flag)]
 Units = Annotated[int, BeforeValidator(whole), AfterValidator(_units)]
+Pieces = Annotated[int, BeforeValidator(whole), AfterValidator(_pieces)]
 Percent = Annotated[int, BeforeValidator(whole), AfterValidator(_percent)]
 Name = Annotated[str, AfterValidator(name)]
 Sku = Annotated[str, AfterValidator(_sku)]

@@ -38,7 +38,9 @@ class BulkItem:
         if part.location is not None:
             self._levels.append(shapes.LevelPart(part.location, part.quantities))
         elif part.product is not None:
-            self._variant = shapes.VariantPart(part.id, part.product, part.barcode, part.title)
+            self._variant = shapes.VariantPart(
+                part.id, part.product, part.barcode, part.title, part.requires_components
+            )
 
     @property
     def counted(self) -> int:
@@ -120,18 +122,20 @@ def listings(
     """
     if variant is None:
         return []
+    # the counts of such a parent follow from its components', and writes to it are refused
+    managed = tracked and not variant.requires_components
     item, only = number_in(gid, "InventoryItem"), variant.title in {"", "Default Title"}
     name, product = variant.title, variant.product
     rows = []
     for level in levels:
-        quantity, at = sellable(level.quantities) if tracked else (None, None)
+        quantity, at = sellable(level.quantities) if managed else (None, None)
         rows.append(
             ListingSeen(
                 remote=item,
                 sku=sku or "",
                 quantity=quantity,
                 location=number_in(level.location.id, "Location"),
-                managed=tracked,
+                managed=managed,
                 at=at,
                 alias=number_in(variant.id, "ProductVariant"),
                 barcode=variant.barcode or "",

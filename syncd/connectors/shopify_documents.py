@@ -55,7 +55,7 @@ query CatalogueSize {
 }"""
 
 _LEVEL = 'location { id } quantities(names: ["available"]) { name quantity updatedAt }'
-_VARIANT = "id barcode title product { id handle title tags }"
+_VARIANT = "id barcode title requiresComponents product { id handle title tags }"
 
 CATALOGUE_PAGE = f"""\
 query CataloguePage($first: Int!, $levels: Int!, $after: String) {{

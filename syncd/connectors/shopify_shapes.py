@@ -59,11 +59,13 @@ class ProductPart(Struct):
     tags: tuple[str, ...] = ()
 
 
-class VariantPart(Struct):
+class VariantPart(Struct, rename="camel"):
     id: str
     product: ProductPart
     barcode: str | None = None
     title: str = ""
+    requires_components: bool = False
+    """It is the parent of one of Shopify's own bundles: Shopify moves its components itself."""
 
 
 class VariantNodes(Struct):
@@ -102,6 +104,7 @@ class BulkLine(Struct, rename="camel"):
     tracked: bool = False
     barcode: str | None = None
     title: str = ""
+    requires_components: bool = False
     product: ProductPart | None = None
     location: Named | None = None
     quantities: list[Quantity] = []

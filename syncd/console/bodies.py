@@ -121,5 +121,7 @@ def errors_in(raw: Any, wanted: type[msgspec.Struct], *, strict: bool = True) ->
 def _field_error(name: str, error: msgspec.ValidationError) -> FieldError:
     match = _PATH.fullmatch(str(error))
     assert match is not None
-    inner = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", match["path"] or "").replace(".", "/")
+    # "[...]" is some key of an object: nobody says which
+    path = (match["path"] or "").replace("[...]", "")
+    inner = re.sub(r"\[(\d+)\]", r"/\1", path).replace(".", "/")
     return FieldError(match["says"], pointer=f"/{name}{inner}")

@@ -11,7 +11,7 @@ import msgspec
 from syncd.console.paging import Paged, cut, key_of
 from syncd.console.problems import missing
 from syncd.console.routes import Asked, Nothing, get
-from syncd.db import accounts, reads
+from syncd.db import accounts, bundles, reads
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -24,12 +24,13 @@ class ItemsAsked(Paged, kw_only=True):
 
 
 class ItemShown(msgspec.Struct):
-    """An item with its level in each warehouse."""
+    """An item with its level in each warehouse. `bundle`: no level of its own counts."""
 
     sku: str
     levels: dict[str, int]
     listings: int
     created_at: datetime
+    bundle: bool
 
 
 class Items(msgspec.Struct):
@@ -44,7 +45,8 @@ async def list_items(asked: Asked[ItemsAsked]) -> Items:
     )
     page, after = cut(rows, query, lambda row: row.sku)
     return Items(
-        [ItemShown(x.sku, json.loads(x.levels), x.listings, x.created_at) for x in page], after
+        [ItemShown(x.sku, json.loads(x.levels), x.listings, x.created_at, x.bundle) for x in page],
+        after,
     )
 
 
@@ -88,10 +90,13 @@ class AccountShown(msgspec.Struct):
 
 
 class ItemWhole(msgspec.Struct):
+    """An item. `made_of`: the components of a bundle, whose own level does not count."""
+
     sku: str
     levels: list[LevelShown]
     listings: list[ListingShown]
     accounts: list[AccountShown]
+    made_of: dict[str, int] | None
 
 
 async def show_item(asked: Asked[Nothing]) -> ItemWhole:
@@ -100,6 +105,7 @@ async def show_item(asked: Asked[Nothing]) -> ItemWhole:
     listings = await reads.item_listings(asked.conn, item_id)
     held = await accounts.told(asked.conn, item_id)
     names = {i: name for name, i in asked.core.rulebook.warehouses.items()}
+    bundle = await bundles.page(asked.conn, skus=[asked.path["sku"]])
     return ItemWhole(
         asked.path["sku"],
         [LevelShown(x.warehouse, x.quantity, x.changed_at, x.first_counted_at) for x in levels],
@@ -108,6 +114,7 @@ async def show_item(asked: Asked[Nothing]) -> ItemWhole:
             AccountShown(names.get(x.warehouse_id, ""), x.channel, x.units, x.going, x.coming)
             for x in held
         ],
+        bundle[0].made_of if bundle else None,
     )
 
 

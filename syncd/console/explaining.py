@@ -10,7 +10,7 @@ from syncd.console.catalogue import Moment
 from syncd.console.problems import missing
 from syncd.console.routes import Asked, get
 from syncd.explain import explain
-from syncd.explain.shapes import ListingPart, WarehousePart
+from syncd.explain.shapes import BundlePart, ListingPart, WarehousePart
 
 
 class ExplainAsked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -21,13 +21,20 @@ class ExplainAsked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ItemExplained(msgspec.Struct):
-    """An item: how its levels came to be, and for every listing what it should show and why."""
+    """An item: how its levels came to be, and for every listing what it should show and why.
+
+    `made_of`: the components of a bundle, `bundle` what they make in each warehouse; `component_of`:
+    the bundles that take the item.
+    """
 
     sku: str
     at: datetime | None
     said_at: datetime
     warehouses: tuple[WarehousePart, ...]
     listings: tuple[ListingPart, ...]
+    made_of: dict[str, int] | None
+    bundle: tuple[BundlePart, ...]
+    component_of: tuple[str, ...]
 
 
 async def explain_item(asked: Asked[ExplainAsked]) -> ItemExplained:
@@ -39,7 +46,16 @@ async def explain_item(asked: Asked[ExplainAsked]) -> ItemExplained:
     )
     if found is None:
         raise missing(f"item {sku}")
-    return ItemExplained(found.sku, found.at, found.said_at, found.warehouses, found.listings)
+    return ItemExplained(
+        found.sku,
+        found.at,
+        found.said_at,
+        found.warehouses,
+        found.listings,
+        found.made_of,
+        found.bundle,
+        found.component_of,
+    )
 
 
 ROUTES = (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from syncd.console import catalogue, explaining, looking, movements, orders, wishes
+from syncd.console import bundles, catalogue, explaining, looking, movements, orders, wishes
 from syncd.console.routes import Route
 
 ROUTES: tuple[Route, ...] = (
     *catalogue.ROUTES,
+    *bundles.ROUTES,
     *explaining.ROUTES,
     *looking.ROUTES,
     *wishes.ROUTES,

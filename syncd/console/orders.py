@@ -184,7 +184,7 @@ async def _shown(
     kept = await posted_orders.posted(told.conn, order)
     body = msgspec.json.decode(kept.body, type=OrderPosted) if kept else None
     skus = {line.line: line.sku for line in body.lines} if body else {}
-    rows = await ledger.lines(told.conn, [(rules.id, order)])
+    rows = [row for row in await ledger.lines(told.conn, [(rules.id, order)]) if not row.part]
     return OrderShown(
         order,
         body.number if body else "",

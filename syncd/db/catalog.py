@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from syncd.db.pool import Connection
-from syncd.db.standing import columns
+from syncd.db.standing import columns, is_bundle
 from syncd.stock.standing import Standing
 
 ENTER_CHANNEL = """
@@ -91,10 +91,12 @@ class LineFound:
     warehouse_id: int | None
     seeded_at: datetime | None
     """When the item was first counted there; None: it has no level yet."""
+    bundle: bool
+    """It is made of other items, which are counted instead."""
 
 
-RESOLVE = """
-select f.listing_id, f.item_id, f.warehouse_id, v.seeded_at
+RESOLVE = f"""
+select f.listing_id, f.item_id, f.warehouse_id, v.seeded_at, {is_bundle("f")} as bundle
 from (
     select w.n,
         l.id as listing_id,

@@ -131,8 +131,9 @@ async def asked(conn: Connection, listing_ids: Sequence[int]) -> list[Look]:
 
 BASELINE = """
 update order_line l set booked = l.taken
-where l.channel_id = $1 and l.booked <> l.taken
+where l.channel_id = $1 and l.booked <> l.taken and l.part = 0
 """
+# the parts of bundles are booked from orders whatever the truth is
 
 
 async def baseline(conn: Connection, channel_id: int) -> int:
@@ -148,7 +149,7 @@ from (
     from order_line x left join listing s on s.id = x.listing_id
     join unnest($2::text[], $3::int[]) as g(location, warehouse_id)
         on g.location = coalesce(s.location, x.location)
-    where x.channel_id = $1
+    where x.channel_id = $1 and x.part = 0
 ) m
 where l.channel_id = $1 and l.order_id = m.order_id and l.line_id = m.line_id
   and l.location = m.location

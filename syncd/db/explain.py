@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from syncd.db.pool import Connection
-from syncd.db.standing import columns
+from syncd.db.standing import changed_at, columns, is_bundle
 from syncd.stock.standing import Standing
 
 
@@ -41,14 +41,23 @@ class LevelRow(Standing):
 
     warehouse_id: int
     warehouse: str
-    changed_at: datetime
-    seeded_at: datetime
+    changed_at: datetime | None
+    seeded_at: datetime | None
+    """None: a bundle that never had a level of its own."""
 
 
 LEVELS = f"""
-select {columns("v", "v")}, v.warehouse_id, w.name as warehouse, v.changed_at, v.seeded_at
-from level v join warehouse w on w.id = v.warehouse_id
-where v.item_id = $1 order by w.name
+select {columns("g", "v")}, g.warehouse_id, w.name as warehouse, {changed_at("g", "v")} as changed_at,
+    v.seeded_at
+from (
+    select item_id, warehouse_id from level where item_id = $1
+    union
+    select l.item_id, l.warehouse_id from listing l
+    where l.item_id = $1 and l.warehouse_id is not null and {is_bundle("l")}
+) g
+join warehouse w on w.id = g.warehouse_id
+left join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
+order by w.name
 """
 
 

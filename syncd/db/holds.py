@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from syncd.db.pool import Connection
-from syncd.db.standing import columns
+from syncd.db.standing import columns, counts
 from syncd.stock.standing import Standing
 
 AWAIT_FIRST_SYNCS = """
@@ -102,8 +102,8 @@ UNOWED_PAGE = f"""
 select {columns("l", "v")}, s.listing_id, l.channel_id, l.warehouse_id,
     coalesce(l.known_as, l.sku) as sku, s.shown, s.keeps, l.withheld, l.orphaned
 from listing l join shelf s on s.listing_id = l.id
-join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
-where l.channel_id = $1 and l.id > $2 and l.gone_at is null and l.skip = '' and l.managed
+left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
+where {counts("l", "v")} and l.channel_id = $1 and l.id > $2 and l.gone_at is null and l.skip = '' and l.managed
   and s.shown is not null and s.held_by is null
   and not exists (select from outbox o where o.listing_id = l.id)
 order by l.id limit $3

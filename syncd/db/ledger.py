@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from syncd.db.pool import Connection
-from syncd.db.standing import columns
+from syncd.db.standing import columns, counts
 from syncd.stock.standing import Standing
 
 ENTER_ORDERS = """
@@ -106,13 +106,17 @@ class LineRow:
     taken: int
     booked: int
     revision: int
+    part: int = 0
+    """The component of a bundle that it is; 0: the line itself."""
+    units: int = 1
+    """Of that component in one bundle."""
     seeded_at: datetime | None = None
     """When its item was first counted there, as read; not stored with the line."""
 
 
 LINES = """
 select l.channel_id, l.order_id, l.line_id, l.location, l.listing_id, l.item_id, l.warehouse_id,
-    l.taken, l.booked, l.revision, v.seeded_at
+    l.taken, l.booked, l.revision, l.part, l.units, v.seeded_at
 from unnest($1::int[], $2::text[]) as g(channel_id, order_id)
 join order_line l on l.channel_id = g.channel_id and l.order_id = g.order_id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
@@ -127,10 +131,10 @@ async def lines(conn: Connection, orders: Sequence[tuple[int, str]]) -> list[Lin
 
 KEEP_LINES = """
 insert into order_line (channel_id, order_id, line_id, location, listing_id, item_id, warehouse_id,
-                        taken, booked, revision)
+                        taken, booked, revision, part, units)
 select * from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
-                     $7::int[], $8::bigint[], $9::bigint[], $10::int[])
-on conflict (channel_id, order_id, line_id, location) do update set
+                     $7::int[], $8::bigint[], $9::bigint[], $10::int[], $11::bigint[], $12::int[])
+on conflict (channel_id, order_id, line_id, location, part) do update set
     listing_id = excluded.listing_id, item_id = excluded.item_id,
     warehouse_id = excluded.warehouse_id, taken = excluded.taken, booked = excluded.booked,
     revision = excluded.revision
@@ -151,6 +155,8 @@ async def keep_lines(conn: Connection, rows: Sequence[LineRow]) -> None:
         [r.taken for r in rows],
         [r.booked for r in rows],
         [r.revision for r in rows],
+        [r.part for r in rows],
+        [r.units for r in rows],
     )
 
 
@@ -200,7 +206,7 @@ with fresh as (
         quantity = v.quantity + excluded.quantity, changed_at = excluded.changed_at
     returning item_id, warehouse_id, quantity, counted_at
 )
-select {columns("m", "m")}, m.item_id, m.warehouse_id, s.delta,
+select {columns("m", "m", moved=True)}, m.item_id, m.warehouse_id, s.delta,
     coalesce(s.oldest <= m.counted_at, false) as inside
 from moved m join sums s using (item_id, warehouse_id)
 """
@@ -236,16 +242,17 @@ async def book(
 
 
 LEVELS = f"""
-select {columns("v", "v")}, v.item_id, v.warehouse_id, 0::bigint as delta, false as inside
+select {columns("g", "v")}, g.item_id, g.warehouse_id, 0::bigint as delta, false as inside
 from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
-join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
+left join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
+where {counts("g", "v")}
 """
 
 
 async def levels(conn: Connection, keys: Sequence[tuple[int, int]]) -> list[LevelNow]:
-    """The levels of (item, warehouse) pairs that have one."""
+    """The levels of (item, warehouse) pairs that have one, or are bundles that can be made."""
     rows = await conn.fetch(LEVELS, [k[0] for k in keys], [k[1] for k in keys])
-    return [LevelNow(*row) for row in rows]
+    return [LevelNow(*row) for row in rows if row[0] is not None]
 
 
 COUNTING = "select pg_advisory_xact_lock(7310, 2)"
@@ -266,11 +273,12 @@ REOPEN_ORDERS = """
 with counted as (
     select * from unnest($1::bigint[], $2::int[], $3::text[]) as g(item_id, warehouse_id, sku)
 ), held as (
-    select l.channel_id, l.order_id, l.line_id, l.location
+    select l.channel_id, l.order_id, l.line_id, l.location, l.part
     from sales_order o
     join order_line l on l.channel_id = o.channel_id and l.order_id = o.order_id
     left join listing s on s.id = l.listing_id
-    where o.placed_at > $5 and o.channel_id = any($4::int[]) and l.booked <> 0 and exists (
+    where o.placed_at > $5 and l.booked <> 0 and (o.channel_id = any($4::int[])
+        or l.part <> 0 and o.channel_id = any($6::int[])) and exists (
         select from counted c join item i on i.id = c.item_id
         where c.warehouse_id = l.warehouse_id and (c.item_id = l.item_id
             or l.item_id is null and (l.listing_id is null or s.sku = c.sku and c.sku <> ''
@@ -285,7 +293,7 @@ with counted as (
 ), freed as (
     update order_line l set booked = 0 from held h
     where l.channel_id = h.channel_id and l.order_id = h.order_id and l.line_id = h.line_id
-      and l.location = h.location
+      and l.location = h.location and l.part = h.part
 )
 update sales_order o set version = o.version - 1, terminal = false from locked k
 where o.channel_id = k.channel_id and o.order_id = k.order_id
@@ -297,12 +305,14 @@ async def reopen_orders(
     conn: Connection,
     items: Sequence[tuple[int, int, str]],
     channel_ids: Sequence[int],
+    by_level: Sequence[int],
     counted_at: datetime,
 ) -> list[tuple[int, str]]:
     """Cut-over: lines of (item, warehouse, sku) heard before their first count, in orders placed after it.
 
     Nothing is booked of them any more, and their orders are to be fetched; gives those orders. A
     line that was not linked yet is known by its listing's names; one of no listing may be any item's.
+    `by_level`: channels of whose orders bundles alone are booked.
     """
     rows = await conn.fetch(
         REOPEN_ORDERS,
@@ -311,6 +321,7 @@ async def reopen_orders(
         [i[2] for i in items],
         channel_ids,
         counted_at,
+        by_level,
     )
     return [(row[0], row[1]) for row in rows]
 
@@ -374,21 +385,3 @@ async def take_annotations(
 ) -> list[tuple[int, str, str, int]]:
     """Take what orders said about these listings since the last difference was booked."""
     return [tuple(row) for row in await conn.fetch(TAKE_ANNOTATIONS, listing_ids)]
-
-
-LEVEL_SUMS = """
-select i.sku, w.name, v.quantity, coalesce(sum(m.delta), 0)::bigint
-from level v
-join item i on i.id = v.item_id
-join warehouse w on w.id = v.warehouse_id
-left join movement m on m.item_id = v.item_id and m.warehouse_id = v.warehouse_id
-where $1::text[] is null or i.sku = any($1)
-group by i.sku, w.name, v.quantity order by i.sku, w.name
-"""
-
-
-async def level_sums(
-    conn: Connection, skus: Sequence[str] | None = None
-) -> list[tuple[str, str, int, int]]:
-    """(sku, warehouse, level, sum of movements): the last two are always equal."""
-    return [tuple(row) for row in await conn.fetch(LEVEL_SUMS, skus)]

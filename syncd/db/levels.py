@@ -43,9 +43,14 @@ async def levels_then(
 LISTED = f"""
 select {columns("l", "v")}, l.id as listing_id, l.channel_id, l.item_id, l.warehouse_id,
     coalesce(l.known_as, l.sku) as sku, s.shown
-from listing l join shelf s on s.listing_id = l.id
-join unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
-    on l.item_id = g.item_id and l.warehouse_id = g.warehouse_id
+from (
+    select g.item_id, g.warehouse_id from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
+    union
+    select p.bundle_id, g.warehouse_id from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
+    join component p on p.component_id = g.item_id
+) g
+join listing l on l.item_id = g.item_id and l.warehouse_id = g.warehouse_id
+join shelf s on s.listing_id = l.id
 left join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
 where l.gone_at is null and l.skip = '' and l.managed
 """
@@ -64,7 +69,7 @@ class Listed(Standing):
 
 
 async def listed(conn: Connection, keys: Sequence[tuple[int, int]]) -> list[Listed]:
-    """The listings that show these (item, warehouse) pairs."""
+    """The listings that show these (item, warehouse) pairs, and those of bundles made of them."""
     rows = await conn.fetch(LISTED, [k[0] for k in keys], [k[1] for k in keys])
     return [Listed(*row) for row in rows]
 
@@ -86,6 +91,7 @@ from item i
 join level v on v.item_id = i.id
 join warehouse w on w.id = v.warehouse_id
 where i.sku >= $2 and (i.sku, w.id) > ($2, $3) and ($1::text is null or w.name = $1)
+  and not exists (select from bundle b where b.item_id = i.id)
 order by i.sku, w.id limit $4
 """
 
@@ -103,7 +109,10 @@ class LevelRow:
 async def level_page(
     conn: Connection, warehouse: str | None, after: tuple[str, int], limit: int
 ) -> list[LevelRow]:
-    """Levels in order of sku and warehouse, after this one; of one warehouse, or of all."""
+    """Levels in order of sku and warehouse, after this one; of one warehouse, or of all.
+
+    A bundle has none: what it had before is not told.
+    """
     rows = await conn.fetch(LEVEL_PAGE, warehouse, *after, limit)
     return [LevelRow(*row) for row in rows]
 
@@ -126,3 +135,21 @@ async def level_of(conn: Connection, sku: str, warehouse: str) -> int | None:
     """The level of one sku; None: it is not counted there."""
     found: int | None = await conn.fetchval(LEVEL_OF, sku, warehouse)
     return found
+
+
+LEVEL_SUMS = """
+select i.sku, w.name, v.quantity, coalesce(sum(m.delta), 0)::bigint
+from level v
+join item i on i.id = v.item_id
+join warehouse w on w.id = v.warehouse_id
+left join movement m on m.item_id = v.item_id and m.warehouse_id = v.warehouse_id
+where $1::text[] is null or i.sku = any($1)
+group by i.sku, w.name, v.quantity order by i.sku, w.name
+"""
+
+
+async def level_sums(
+    conn: Connection, skus: Sequence[str] | None = None
+) -> list[tuple[str, str, int, int]]:
+    """(sku, warehouse, level, sum of movements): the last two are always equal."""
+    return [tuple(row) for row in await conn.fetch(LEVEL_SUMS, skus)]

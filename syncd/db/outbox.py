@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from syncd.db.pool import Connection
-from syncd.db.standing import columns
+from syncd.db.standing import changed_at, columns, is_bundle
 from syncd.stock.standing import Standing
 
 ALL = 32767
@@ -45,8 +45,8 @@ on conflict (listing_id) do update set
             case when moved then 32767 else outbox.batch_cap end,
             case when moved then '' else outbox.reason end
         from (select outbox.parked_at is not null and exists (
-            select from listing l
-            join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
+            select from listing l left join component p on p.bundle_id = l.item_id
+            join level v on v.item_id in (l.item_id, p.component_id) and v.warehouse_id = l.warehouse_id
             where l.id = outbox.listing_id and v.changed_at = $7) as moved) as m)
 """
 
@@ -93,13 +93,15 @@ class Candidate:
     looking: bool
     held_by: int | None
     keeps: int | None
+    bundle: bool
 
 
-_CANDIDATE = """
+_CANDIDATE = f"""
     s.listing_id, l.channel_id, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
     l.batch_group, l.item_id, l.warehouse_id, o.version, o.forced, o.batch_cap, o.owed_at,
     o.received_at, s.shown, s.stale_times, l.withheld, l.orphaned,
-    exists (select from look k where k.listing_id = s.listing_id) as looking, s.held_by, s.keeps"""
+    exists (select from look k where k.listing_id = s.listing_id) as looking, s.held_by, s.keeps,
+    {is_bundle("l")} as bundle"""
 
 CANDIDATES = f"""
 with pick as (
@@ -163,7 +165,7 @@ async def candidates(
 
 VERSIONS = f"""
 select {columns("l", "v")}, o.listing_id, o.version, o.forced, o.received_at,
-    greatest(v.changed_at, s.surprised_at) as changed_at,
+    greatest({changed_at("l", "v")}, s.surprised_at) as changed_at,
     l.gone_at is null and l.skip = '' and l.managed and s.quarantined_at is null as served, c.orders_asked_at, s.surprised_at
 from outbox o join listing l on l.id = o.listing_id join shelf s on s.listing_id = o.listing_id
 join channel c on c.id = o.channel_id

@@ -16,13 +16,15 @@ class ItemRow:
     levels: str
     """JSON: quantity by warehouse."""
     listings: int
+    bundle: bool
 
 
 ITEMS = """
 select i.sku, i.created_at,
     coalesce((select jsonb_object_agg(w.name, v.quantity) from level v
               join warehouse w on w.id = v.warehouse_id where v.item_id = i.id), '{}')::text as levels,
-    (select count(*) from listing l where l.item_id = i.id and l.gone_at is null) as listings
+    (select count(*) from listing l where l.item_id = i.id and l.gone_at is null) as listings,
+    exists (select from bundle b where b.item_id = i.id) as bundle
 from item i
 where ($1::text is null or i.sku > $1) and ($2::text is null or starts_with(i.sku, $2))
   and ($3::text is null or exists (select from level v join warehouse w on w.id = v.warehouse_id

@@ -89,6 +89,19 @@ CREATE INDEX attempt_row_by_attempt ON public.attempt_row USING btree (attempt_i
 comment on table attempt_row is 'Immutable rows of an attempt; the key says that a listing has at most one.';
 comment on column attempt_row.inputs is 'What its target was made from, as stock/policy.py stores it; null: of the level alone.';
 
+create table bundle (
+    item_id bigint not null,
+    source text not null,
+    actor text not null,
+    changed_at timestamp with time zone not null,
+    constraint bundle_pkey PRIMARY KEY (item_id),
+    constraint bundle_item_id_fkey FOREIGN KEY (item_id) REFERENCES item(id),
+    constraint bundle_source_check CHECK ((source = ANY (ARRAY['config'::text, 'csv'::text, 'api'::text, 'hand'::text])))
+);
+comment on table bundle is 'Items without stock of their own: they show how many of them their components make.';
+comment on column bundle.source is 'Who said what it is made of; what the configuration says is changed there alone.';
+comment on column bundle.changed_at is 'Our clock: when it was last said; a blind raise waits for an order fetch that began after it.';
+
 create table channel (
     id integer not null generated always as identity,
     name text not null,
@@ -114,6 +127,19 @@ comment on column channel.switched is 'A person switched it on or off while runn
 comment on column channel.heard_at is 'Our clock: the newest reading or message of it, written down now and then.';
 comment on column channel.silent_from is 'While it is silent: when it was last heard of before.';
 comment on column channel.silent_at is 'When it was found silent; null: it is not.';
+
+create table component (
+    bundle_id bigint not null,
+    component_id bigint not null,
+    units integer not null,
+    constraint component_pkey PRIMARY KEY (bundle_id, component_id),
+    constraint component_bundle_id_fkey FOREIGN KEY (bundle_id) REFERENCES bundle(item_id) ON DELETE CASCADE,
+    constraint component_component_id_fkey FOREIGN KEY (component_id) REFERENCES item(id),
+    constraint component_check CHECK ((bundle_id <> component_id)),
+    constraint component_units_check CHECK (((units >= 1) AND (units <= 1000000)))
+);
+CREATE INDEX component_by_component ON public.component USING btree (component_id);
+comment on table component is 'Units of an item that one bundle takes; no component is a bundle itself.';
 
 create table delivery_seen (
     channel_id integer not null,
@@ -338,9 +364,13 @@ create table order_line (
     taken bigint not null,
     booked bigint not null,
     revision integer not null,
-    constraint order_line_pkey PRIMARY KEY (channel_id, order_id, line_id, location)
+    part bigint not null default 0,
+    units integer not null default 1,
+    constraint order_line_pkey PRIMARY KEY (channel_id, order_id, line_id, location, part)
 ) with (fillfactor=80);
 comment on table order_line is 'What each order line holds off its shelf (taken) and what of it the ledger has (booked).';
+comment on column order_line.part is 'The component that this row holds of a bundle''s line; 0: the line itself, which books nothing where it has parts.';
+comment on column order_line.units is 'Units of the component in one bundle, as it was made when the line was first booked.';
 
 create table order_look (
     channel_id integer not null,

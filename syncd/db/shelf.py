@@ -42,24 +42,33 @@ class Shelf:
     """Stretches of it are kept."""
     held: bool = False
     """A person is asked about an edit: nothing is written until the answer."""
+    made_of: Sequence[Sequence[int]] | None = None
+    """Of a bundle: its components, as (item, units of it in one)."""
 
 
 LOCK = """
 select s.listing_id, l.channel_id, l.location, coalesce(l.known_as, l.sku) as sku, l.item_id,
     l.warehouse_id, l.managed, l.skip, l.withheld, l.orphaned, l.gone_at is not null as gone, s.shown, s.shown_at, s.turn, s.attempt_id is not null as attempt_open,
     s.lag_asks, s.quarantined_at is not null as quarantined, s.held_by, s.keeps,
-    s.followed, s.held
+    s.followed, s.held,
+    (select array_agg(array[p.component_id, p.units]) from component p where p.bundle_id = l.item_id)
+        as made_of
 from shelf s join listing l on l.id = s.listing_id
 where s.listing_id in (
-    select b.id
-    from unnest($2::bigint[], $3::int[]) as g(item_id, warehouse_id)
-    join listing b on b.item_id = g.item_id and b.warehouse_id = g.warehouse_id
+    with named as (
+        select g.item_id, g.warehouse_id
+        from unnest($2::bigint[], $3::int[]) as g(item_id, warehouse_id)
+        union
+        select a.item_id, a.warehouse_id from listing a
+        where a.id = any($1::bigint[]) and a.channel_id = any($4::int[])
+    )
+    select b.id from named n
+    join listing b on b.item_id = n.item_id and b.warehouse_id = n.warehouse_id
+    union
+    select b.id from named n join component p on p.component_id = n.item_id
+    join listing b on b.item_id = p.bundle_id and b.warehouse_id = n.warehouse_id
     union
     select unnest($1::bigint[])
-    union
-    select b.id
-    from listing a join listing b on b.item_id = a.item_id and b.warehouse_id = a.warehouse_id
-    where a.id = any($1::bigint[]) and a.channel_id = any($4::int[])
     union
     select l.id
     from unnest($5::int[], $6::text[], $7::text[]) as g(channel_id, location, remote)
@@ -81,7 +90,8 @@ async def lock(
 ) -> list[Shelf]:
     """Lock these listings, all of the (item, warehouse) pairs given, and those named by hints.
 
-    `moving`: channels whose readings move levels; with a listing of theirs go all of its item.
+    `moving`: channels whose readings move levels; with a listing of theirs go all of its item. With
+    an item go the bundles that are made of it.
     Once in a transaction, before its first look: two of these in a row would lock out of order.
     """
     rows = await conn.fetch(
@@ -257,16 +267,8 @@ async def hint(
 
     A hint with patience is due that much later, and off if its quantity is accounted for by then.
     """
-    row = await conn.fetchrow(
-        HINT,
-        [h[0] for h in hints],
-        [h[1] for h in hints],
-        [h[2] for h in hints],
-        [h[3] for h in hints],
-        [h[4] for h in hints],
-        now,
-        patience_s,
-    )
+    columns = [[h[n] for h in hints] for n in range(5)]
+    row = await conn.fetchrow(HINT, *columns, now, patience_s)
     return Hinted(*row)
 
 

@@ -17,10 +17,11 @@ class Item:
     id: int
     sku: str
     channels: list[int] | None
+    bundle: bool
 
 
 ITEM_PAGE = """
-select id, sku, channels from item
+select id, sku, channels, exists (select from bundle b where b.item_id = item.id) as bundle from item
 where sku > $1 and ($2::text[] is null or sku = any($2)) order by sku limit $3
 """
 

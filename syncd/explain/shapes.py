@@ -50,7 +50,7 @@ class WarehousePart:
 
     warehouse: str
     level: int
-    seeded_at: datetime
+    seeded_at: datetime | None
     """When it was first counted."""
     changed_at: datetime | None
     sums: tuple[SumPart, ...]
@@ -161,6 +161,26 @@ class ListingPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentPart:
+    """A component of a bundle: `left` of it (None: not counted there), and how many bundles that makes."""
+
+    sku: str
+    units: int
+    left: int | None
+    makes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BundlePart:
+    """What a bundle's components make in one warehouse; `short`: the one that allows no more."""
+
+    warehouse: str
+    makes: int | None
+    short: str
+    components: tuple[ComponentPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Everything there is to say of a sku, now or (`at`) as it was recorded until then."""
 
@@ -169,6 +189,12 @@ class Explanation:
     said_at: datetime
     warehouses: tuple[WarehousePart, ...] = ()
     listings: tuple[ListingPart, ...] = field(default=())
+    made_of: dict[str, int] | None = None
+    """Of a bundle: units of each component in one. None: it is none."""
+    bundle: tuple[BundlePart, ...] = ()
+    """What its components make now."""
+    component_of: tuple[str, ...] = ()
+    """Bundles that take it."""
 
     def plain(self) -> dict[str, Any]:
         """As plain values; times stay times."""

@@ -15,6 +15,7 @@ from syncd.db.explain import LevelRow, LineRow, ListingRow, SuspenseRow
 from syncd.db.history import KindSum
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf
+from syncd.explain.made import told_of
 from syncd.explain.shapes import (
     AccountPart,
     AttemptPart,
@@ -85,6 +86,7 @@ async def explain(
                 ),
             )
             for row in levels
+            if row.seeded_at is not None
         ]
     seen = _Seen(rules, levels, {p.warehouse: p.level for p in parts}, stopped, now, at)
     lines = _by_listing(told)
@@ -97,6 +99,7 @@ async def explain(
             seen.listing(row, writes.get(row.listing_id), lines[row.listing_id], doubts)
             for row in listings
         ),
+        *await told_of(conn, sku, at),
     )
 
 
@@ -220,15 +223,16 @@ class _Seen:
     def _now(self, part: ListingPart, row: ListingRow, standing: LevelRow | None) -> ListingPart:
         rules = self.rules.channels.get(row.channel_id)
         skipped = skip_reason(_shelf(row), rules)
-        if rules is None or standing is None:
-            return _because(part, skipped or ("unlinked" if row.item_id is None else "not_counted"))
+        if rules is None or standing is None or standing.quantity is None:
+            return _because(part, skipped or _uncounted(row, standing))
         asked = Asked(row.listing_id, row.sku, standing.warehouse_id, shown=row.shown)
         derived = rules.derive(asked, standing)
         part = _derived(part, derived)
         if skipped:
             return _because(part, skipped)
         stopped = self.stopped.get(row.channel, "")
-        facts = Facts(rules, derived.target, standing.changed_at, self.now, stopped)
+        made = standing.parts is not None
+        facts = Facts(rules, derived.target, standing.changed_at, self.now, stopped, made)
         state, why = state_of(row, facts)
         return replace(part, state=state, why=why)
 
@@ -242,19 +246,26 @@ class _Seen:
         """As it was: the level of then, by the rules of the newest write until then."""
         part = replace(part, shown=None, shown_at=None)
         if standing is None:
-            return _because(part, "unlinked" if row.item_id is None else "not_counted")
+            return _because(part, _uncounted(row, standing))
         if write is None:
             return replace(
                 part, state="not_written", why="nothing is recorded of a write of it until then"
             )
         if write.line.outcome == "delivered":
             part = replace(part, shown=write.line.after, shown_at=write.line.at)
-        level = self.levels[standing.warehouse]
+        level = self.levels.get(standing.warehouse, 0)  # a bundle may have none
         derived = _retold(level, write.inputs)
         if derived is not None:
             part = _derived(part, derived)
         why = "by the rules of the newest write until then, and the level of then"
         return replace(part, state="then", why=why)
+
+
+def _uncounted(row: ListingRow, standing: LevelRow | None) -> str:
+    """Why there is no target: the word for it."""
+    if row.item_id is None:
+        return "unlinked"
+    return "not_counted" if standing is None or standing.parts is None else "component_not_counted"
 
 
 def _because(part: ListingPart, word: str) -> ListingPart:

@@ -27,6 +27,7 @@ SAID = {
     "channel_off": "deliveries of this kind are switched off on its channel",
     Zero.KEEP_LAST: "nothing is left, and by its rules it keeps its number",
     "not_counted": "its item was never counted in this warehouse",
+    "component_not_counted": "it is a bundle, and a component of it was never counted in this warehouse",
 }
 
 MANY = 100
@@ -48,6 +49,7 @@ class Facts:
     changed_at: datetime | None
     now: datetime
     stopped: str = ""
+    bundle: bool = False
 
 
 def state_of(row: ListingRow, facts: Facts) -> Reason:
@@ -72,7 +74,7 @@ def _reasons(row: ListingRow, facts: Facts) -> Iterator[Reason]:
     if row.not_before is not None and row.not_before > facts.now:
         yield "put_off", f"put off after {row.tries} tries: {row.outbox_reason}"
     if needs_orders_first(
-        blind=rules.blind,
+        blind=rules.blind or (facts.bundle and row.surprised_at is not None),
         raises=is_raise(target, row.shown),
         changed_at=max(filter(None, (facts.changed_at, row.surprised_at)), default=facts.now),
         orders_asked_at=asked_by(row.orders_asked_at, facts.now),

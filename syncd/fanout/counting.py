@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from syncd.db import bundles, ledger, levels, links, shelf, undoing
 from syncd.db import counts as stock_counts
-from syncd.db import ledger, levels, links, shelf, undoing
 from syncd.db.counts import NewCount
 from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, Movement
@@ -58,9 +58,16 @@ class Made:
 async def book_counts(conn: Connection, booking: Booking, counts: Sequence[Count]) -> list[Made]:
     """Book counts against the levels as they are under their locks; gives what came of each.
 
-    One that cannot be booked (the difference is out of bounds) is told, and books nothing.
+    One that cannot be booked (a bundle's, or the difference is out of bounds) is told, and books
+    nothing.
     """
     ids = await _items(conn, booking, counts)
+    refused = await _of_bundles(conn, counts, ids)
+    if refused:
+        for sku in sorted({c.sku for c in refused}):
+            booking.skip(Line("skipped", sku, reason="bundle"))
+        rest = iter(await book_counts(conn, booking, [c for c in counts if c not in refused]))
+        return [Made(ids[c.sku], 0) if c in refused else next(rest) for c in counts]
     keys = sorted((ids[c.sku], c.warehouse_id) for c in counts)
     first = await _first_counts(conn, booking, counts, ids)
     shelves = await shelf.lock(conn, [], keys)
@@ -82,6 +89,17 @@ async def book_counts(conn: Connection, booking: Booking, counts: Sequence[Count
             after.pop(key, None)
     await owe_deliveries(conn, booking, shelves, after, {})
     return made
+
+
+async def _of_bundles(
+    conn: Connection, counts: Sequence[Count], ids: Mapping[str, int]
+) -> list[Count]:
+    """Counts of bundles, which have no stock of their own.
+
+    What is taken back of a count from before it was a bundle is taken back of its old level.
+    """
+    made = await bundles.among(conn, sorted(set(ids.values())))
+    return [c for c in counts if ids[c.sku] in made and c.units is None]
 
 
 async def _remember(

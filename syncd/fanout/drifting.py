@@ -12,7 +12,7 @@ from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf
 from syncd.fanout.booking import Booking
 from syncd.stock.drift import Alternation, Cause, alternated, cause_of, contested
-from syncd.stock.model import Truth
+from syncd.stock.model import Kind, Truth
 
 TOLD = {
     Cause.FOREIGN_WRITER: "another program puts its own number back each time",
@@ -168,3 +168,22 @@ def _count(booking: Booking, channel_id: int, row: Known, cause: Cause) -> None:
     booking.journal.append(
         Line("drift", row.sku, channel_id, row.listing_id, row.shown, row.observed, cause)
     )
+
+
+def explained(delta: int, notes: Sequence[tuple[str, str, int]]) -> tuple[Kind, str]:
+    """The kind of a difference: what orders said if it adds up to it, else an edit on the channel."""
+    numbers = ", ".join(dict.fromkeys(number for _, number, _ in notes))[:200]
+    if notes and sum(units for _, _, units in notes) == delta:
+        return Kind(notes[-1][0]), numbers
+    return Kind.EDIT, f"orders heard: {numbers}" if numbers else ""
+
+
+def tell_of_bundle(
+    booking: Booking, row: Shelf, observed: int, notes: Sequence[tuple[str, str, int]]
+) -> None:
+    """A bundle's shelf moved where levels are the truth: what no order explains somebody typed there."""
+    kind, note = explained(observed - (row.shown or 0), notes)
+    if kind is Kind.EDIT:
+        why = "not booked: a bundle has no stock of its own"
+        line = Line("edited", row.sku, row.channel_id, row.listing_id, row.shown, observed, why)
+        booking.journal.append(replace(line, detail={"note": note}) if note else line)

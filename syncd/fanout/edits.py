@@ -42,7 +42,10 @@ class Concluded:
 
 
 def follows(booking: Booking, row: Shelf) -> bool:
-    """True where readings of this shelf are to be kept: its channel's edits are, and it counts."""
+    """True where readings of this shelf are to be kept: its channel's edits are, and it counts.
+
+    A bundle has no count of its own: what people type there is never booked.
+    """
     rules = booking.rules.channels.get(row.channel_id)
     return (
         rules is not None
@@ -51,6 +54,7 @@ def follows(booking: Booking, row: Shelf) -> bool:
         and not row.gone
         and row.item_id is not None
         and row.warehouse_id is not None
+        and not row.made_of
     )
 
 

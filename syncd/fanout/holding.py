@@ -22,6 +22,12 @@ async def yielding(conn: Connection, booking: Booking, shelves: Iterable[Shelf])
         if row.held_by is None:
             continue
         fell = booking.fell.get((row.item_id or 0, row.warehouse_id or 0), 0)
+        if row.made_of:
+            # so many bundles fewer can be made of what is left of any component
+            fell = max(
+                -(-booking.fell.get((part, row.warehouse_id or 0), 0) // units)
+                for part, units in row.made_of
+            )
         keeps = kept(row.keeps, row.shown, fell, booking.rose.get(row.listing_id, 0))
         if keeps is not None and keeps != row.keeps:
             rows[n] = replace(row, keeps=keeps)

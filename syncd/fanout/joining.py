@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from syncd.db import bookmark, catalog, ledger, links, shelf
+from syncd.db import bookmark, bundles, catalog, ledger, links, shelf
 from syncd.db.catalog import ListingNow
 from syncd.db.journal import Line
 from syncd.db.ledger import Movement
@@ -81,6 +81,7 @@ async def join_items(
             key = found.item_id or found.new.sku, found.warehouse_id
             counts.setdefault(key, []).append(found)
     single = [found[0] for found in counts.values() if len(found) == 1]
+    single = await _stocked(conn, booking, page, single)
     if not single:
         return set()
     await ledger.counting(conn)
@@ -98,6 +99,19 @@ async def join_items(
         booking.movements[page.rules.id, Kind.SEED] += len(seeds)
     await link_waiting(conn, booking, [x.new for x in single])
     return {x.place for x in fresh}
+
+
+async def _stocked(
+    conn: Connection, booking: Booking, page: CataloguePage, single: Sequence[Counted]
+) -> list[Counted]:
+    """Those of these rows that are no bundles, whose components are counted instead."""
+    known = [x.item_id for x in single if x.item_id]
+    made = await bundles.among(conn, known) if known else set()
+    if page.seeds:
+        for x in single:
+            if x.item_id in made:
+                booking.skip(Line("skipped", x.new.sku, page.rules.id, reason="bundle"))
+    return [x for x in single if x.item_id not in made]
 
 
 async def _as_items(
@@ -182,10 +196,13 @@ async def free_later_sales(
 
     Those were heard while there was no level to book them on: their orders are fetched and booked.
     """
-    channels = [c for c in booking.rules.channels.values() if c.truth is Truth.ORDERS]
+    rules = booking.rules.channels.values()
+    channels = [c for c in rules if c.truth is Truth.ORDERS]
+    by_level = [c for c in rules if c.truth is Truth.LEVELS]
     margin_s = max((c.clock_margin_s for c in channels), default=0.0)
     since = counted_at - timedelta(seconds=margin_s)
-    orders = await ledger.reopen_orders(conn, items, [c.id for c in channels], since)
+    ids = [c.id for c in channels], [c.id for c in by_level]
+    orders = await ledger.reopen_orders(conn, items, *ids, since)
     if orders:
         await bookmark.wish_orders(conn, orders, booking.now)
         booking.lanes.update(channel for channel, _ in orders)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from syncd.db import catalog, ledger, shelf
-from syncd.db.catalog import LineFound, LineWanted
+from syncd.db import ledger, shelf
+from syncd.db.catalog import LineFound
 from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, LineRow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout import edits, moving
 from syncd.fanout.booking import Booking, Heard
+from syncd.fanout.lines import Resolved, resolved, skip_reason
 from syncd.fanout.owing import levels_now, owe_deliveries
-from syncd.fanout.places import told_by_location
 from syncd.fanout.states import Order, accepted, newest_states
 from syncd.stock.decide import ShelfNow, predicted
-from syncd.stock.match import Rule
-from syncd.stock.model import LineSeen, OrderSeen, Truth
+from syncd.stock.model import LineSeen, Truth
 from syncd.stock.orders import (
     LineKnown,
     before_cut_over,
@@ -83,7 +81,7 @@ async def book_steps(
     conn: Connection, booking: Booking, steps: Sequence[Step], rows: Sequence[Shelf]
 ) -> None:
     """Move levels and shelves by the steps of orders; `rows` are the shelves locked for them."""
-    moving = [s for s in steps if s.order.rules.truth is Truth.ORDERS]
+    moving = [s for s in steps if s.order.rules.truth is Truth.ORDERS or s.row.part]
     if moving:
         await _move_levels(conn, booking, moving, rows)
     await _explain_levels(conn, booking, steps)
@@ -93,106 +91,45 @@ async def _steps(
     conn: Connection, booking: Booking, orders: Sequence[tuple[Order, bool]]
 ) -> list[Step]:
     """Every line of the orders with its effect: lines that vanished hold nothing now."""
-    lines = await _resolved(conn, orders)
-    if any(x.order.rules.truth is Truth.ORDERS and x.uncounted for x in lines):
+    lines = await resolved(conn, orders)
+    if any((x.part or x.order.rules.truth is Truth.ORDERS) and x.uncounted for x in lines):
         # what is booked without a level must be seen by the first count, or see it
         await ledger.uncounted(conn)
-        lines = await _resolved(conn, orders)
+        lines = await resolved(conn, orders)
     return [_step(booking, x) for x in lines]
 
 
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    """A line of an order and what it is. `fresh`: its order was not known before."""
+def _step(booking: Booking, resolved: Resolved) -> Step:
+    """What one line does. The line of a bundle moves its shelf, and its parts move levels.
 
-    order: Order
-    line: LineSeen
-    found: LineFound
-    before: LineRow | None
-    fresh: bool
-
-    @property
-    def uncounted(self) -> bool:
-        """True where its item is not known or has no level."""
-        return _skip_reason(self.found) in ("unlinked", "not_seeded")
-
-
-async def _resolved(conn: Connection, orders: Sequence[tuple[Order, bool]]) -> list[_Resolved]:
-    stored: dict[tuple[int, str], dict[tuple[str, str], LineRow]] = defaultdict(dict)
-    known = {(o.rules.id, o.seen.order) for o, fresh in orders if not fresh}
-    if known:
-        for row in await ledger.lines(conn, sorted(known)):
-            stored[row.channel_id, row.order_id][row.line_id, row.location] = row
-    pairs = []
-    for order, _ in orders:
-        rows = stored.get((order.rules.id, order.seen.order), {})
-        emptied = told_by_location(order.seen, rows) if rows else []
-        pairs += [(order, line) for line in (*_all_lines(order.seen, rows), *emptied)]
-    found = await catalog.resolve(conn, [_wanted(order, line) for order, line in pairs])
-    lines = []
-    for (order, line), what in zip(pairs, found, strict=True):
-        key = order.rules.id, order.seen.order
-        before = stored.get(key, {}).get((line.line, line.location))
-        found_now = _as_booked(what, before)
-        lines.append(_Resolved(order, line, found_now, before, fresh=key not in known))
-    return lines
-
-
-def _as_booked(found: LineFound, before: LineRow | None) -> LineFound:
-    """A line stays with the item it was booked on, whatever its listing is called now."""
-    if before is None or before.item_id is None:
-        return found
-    return replace(
-        found,
-        listing_id=before.listing_id,
-        item_id=before.item_id,
-        warehouse_id=before.warehouse_id,
-        seeded_at=before.seeded_at,
-    )
-
-
-def _all_lines(seen: OrderSeen, stored: dict[tuple[str, str], LineRow]) -> Iterable[LineSeen]:
-    # an order that names a line twice means the last
-    present = {(line.line, line.location): line for line in seen.lines}
-    yield from present.values()
-    for (line_id, location), row in stored.items():
-        if (line_id, location) not in present and row.taken:
-            yield LineSeen(line_id, taken=0, kept=0, location=location)
-
-
-def _wanted(order: Order, line: LineSeen) -> LineWanted:
-    return LineWanted(
-        order.rules.id,
-        line.location,
-        line.remote,
-        line.alias,
-        line.sku,
-        order.rules.warehouse_of(line.location),
-        Rule.SKU in order.rules.match,
-    )
-
-
-def _step(booking: Booking, resolved: _Resolved) -> Step:
+    So do they where levels are the truth: no level there tells what a bundle takes of its components.
+    """
     order, line, found, before = resolved.order, resolved.line, resolved.found, resolved.before
     rules, seen = order.rules, order.seen
     known = LineKnown(before.taken, before.booked, before.revision) if before else None
-    skip = _skip_reason(found)
+    skip = skip_reason(found)
     # a line that joins an order known before left the shelf after the count, however old the order
     inside = (
         resolved.fresh
         and found.seeded_at is not None
         and inside_first_count(seen, found.seeded_at, rules.clock_margin_s)
-    ) or before_cut_over(seen, rules.cut_at, rules.clock_margin_s, fresh=resolved.fresh)
+    )
+    if not resolved.part:
+        # no reading of a bundle's shelf ever held what it takes of its components
+        inside |= before_cut_over(seen, rules.cut_at, rules.clock_margin_s, fresh=resolved.fresh)
+    by_level = rules.truth is Truth.LEVELS and not (resolved.part or found.bundle)
     done = effect(
         line,
         known,
         paid=seen.paid,
         commit_on=rules.commit_on,
         restock=rules.restock,
-        baseline=bool(skip) or inside or rules.truth is Truth.LEVELS,
+        baseline=bool(skip) or inside or by_level,
     )
-    if skip and done.taken_more and rules.truth is Truth.ORDERS:
+    if skip and done.taken_more and (resolved.part or rules.truth is Truth.ORDERS):
         detail: dict[str, object] = {"order": seen.number or seen.order, "units": done.taken_more}
+        if resolved.part:
+            detail["component"] = resolved.part
         booking.skip(
             Line("skipped", line.sku, rules.id, found.listing_id, reason=skip, detail=detail)
         )
@@ -207,21 +144,18 @@ def _step(booking: Booking, resolved: _Resolved) -> Step:
         done.state.taken,
         done.state.booked,
         done.state.revision,
+        resolved.part,
+        resolved.units,
     )
-    return Step(order, line, found, row, done.delta, 0 if inside else done.taken_more)
-
-
-def _skip_reason(found: LineFound) -> str:
-    if found.item_id is None:
-        return "unlinked"
-    if found.warehouse_id is None:
-        return "unmapped"
-    return "" if found.seeded_at is not None else "not_seeded"
+    delta = 0 if found.bundle else done.delta
+    return Step(order, line, found, row, delta, 0 if inside or resolved.part else done.taken_more)
 
 
 def _changed_rows(steps: Sequence[Step]) -> list[LineRow]:
     """One row per line: an order that names a line twice keeps the last."""
-    unique = {(r.channel_id, r.order_id, r.line_id, r.location): r for s in steps if (r := s.row)}
+    unique = {
+        (r.channel_id, r.order_id, r.line_id, r.location, r.part): r for s in steps if (r := s.row)
+    }
     return [unique[key] for key in sorted(unique)]
 
 
@@ -310,7 +244,7 @@ def _movement(step: Step) -> Movement:
         channel_id=rules.id,
         event_id=step.order.heard.event_id,
         actor=rules.name,
-        note=seen.number,
+        note=f"{seen.number} ({step.line.sku})" if step.row.part else seen.number,
         occurred_at=seen.at,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from syncd.db import announcing, catalog, ledger, outbox, shelf, standing
@@ -35,12 +35,15 @@ async def owe_deliveries(
 ) -> None:
     """Owe a delivery to every locked listing that does not show its target for certain.
 
-    `levels` were read after the locks, and after whatever this transaction changed of suspicions.
-    `forced` listings are owed one whatever they are believed to show.
+    `levels` were read after the locks, and after whatever this transaction changed of suspicions;
+    the bundles made of these items are looked up. `forced` listings are owed one whatever they are
+    believed to show.
     """
     owes: list[tuple[Owe, bool]] = []
     unread: list[int] = []
-    for row in await yielding(conn, booking, shelves):
+    rows = await yielding(conn, booking, shelves)
+    levels, received = await _with_bundles(conn, rows, levels, received)
+    for row in rows:
         key = _key(row)
         if key is None or key not in levels:
             continue
@@ -85,6 +88,34 @@ async def _owe(conn: Connection, booking: Booking, owes: Sequence[tuple[Owe, boo
     due = [owe for owe, _ in owes if owe.listing_id not in early]
     if due:
         await outbox.owe(conn, due, booking.now)
+
+
+async def _with_bundles(
+    conn: Connection,
+    rows: Iterable[Shelf],
+    levels: Mapping[LevelKey, LevelNow],
+    received: Mapping[LevelKey, datetime | None],
+) -> tuple[Mapping[LevelKey, LevelNow], Mapping[LevelKey, datetime | None]]:
+    """Besides the levels that moved, how the bundles made of their items stand now, and since when."""
+    made = {key: row.made_of for row in rows if row.made_of and (key := _key(row))}
+    if not made:
+        return levels, received
+    parts = {key: [(part, key[1]) for part, _ in made_of] for key, made_of in made.items()}
+    moved = {k for k, of in parts.items() if k in levels or any(part in levels for part in of)}
+    found = {key: now for key, now in levels.items() if key not in made}
+    heard = dict(received)
+    for key in moved:
+        times = [at for part in parts[key] if (at := received.get(part)) is not None]
+        if times:
+            heard[key] = min(times)
+    return found | (await levels_now(conn, moved) if moved else {}), heard
+
+
+def moves(row: Shelf, keys: Collection[LevelKey]) -> bool:
+    """True where the target of a listing is made from one of these levels."""
+    if row.made_of and row.warehouse_id is not None:
+        return any((part, row.warehouse_id) in keys for part, _ in row.made_of)
+    return _key(row) in keys
 
 
 def skip_reason(row: Shelf, rules: ChannelRules | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from syncd.db import counts, ledger, links, postings, shelf
+from syncd.db import bundles, counts, ledger, links, postings, shelf
 from syncd.db.counts import NewCount
 from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, Movement
@@ -136,7 +136,7 @@ async def _find_items(
     conn: Connection, booking: Booking, work: _Work, moved: Sequence[Moved]
 ) -> None:
     """Which item each is of; the source of a warehouse brings new ones in."""
-    items = await links.items_of(conn, sorted({one.sku for one in moved}))
+    items, made_of = await bundles.kinds(conn, sorted({one.sku for one in moved}))
     new = sorted(
         {
             one.sku
@@ -158,6 +158,12 @@ async def _find_items(
             work.refuse(place, "no item has this sku")
             booking.skip(
                 Line("skipped", one.sku, work.channel.id, reason="unknown_sku", detail=_detail(one))
+            )
+            continue
+        if one.sku in made_of:
+            work.refuse(place, f"is a bundle: post its components ({made_of[one.sku]})")
+            booking.skip(
+                Line("skipped", one.sku, work.channel.id, reason="bundle", detail=_detail(one))
             )
             continue
         delta = -one.delta if one.to is not None else one.delta

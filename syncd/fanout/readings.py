@@ -16,8 +16,16 @@ from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout import edits, moving
 from syncd.fanout.booking import Booking
-from syncd.fanout.drifting import Differing, Known, tell, tell_adopted, tell_in_flight
-from syncd.fanout.owing import levels_now, owe_deliveries
+from syncd.fanout.drifting import (
+    Differing,
+    Known,
+    explained,
+    tell,
+    tell_adopted,
+    tell_in_flight,
+    tell_of_bundle,
+)
+from syncd.fanout.owing import levels_now, moves, owe_deliveries
 from syncd.stock.decide import Meaning, ShelfNow, meaning
 from syncd.stock.model import QUANTITY_LIMIT, Kind, Truth
 from syncd.stock.rulebook import Asked
@@ -258,7 +266,7 @@ async def _movements(
     levels: Mapping[tuple[int, int], LevelNow],
     asked_at: datetime,
 ) -> tuple[list[Movement], dict[tuple[int, int], datetime | None]]:
-    """Differences of `levels` shelves become movements.
+    """Differences of `levels` shelves become movements, save of bundles: their orders are booked.
 
     An item that was never counted there has no level that a difference could move.
     """
@@ -270,7 +278,9 @@ async def _movements(
         reading = found[row.listing_id]
         truth = _truth(booking, row)
         assert row.shown is not None
-        if (
+        if row.made_of and truth is Truth.LEVELS:
+            tell_of_bundle(booking, row, reading.quantity, notes.get(row.listing_id, ()))
+        elif (
             truth is Truth.LEVELS
             and row.item_id is not None
             and row.warehouse_id is not None
@@ -278,7 +288,7 @@ async def _movements(
         ):
             delta = reading.quantity - row.shown
             booking.rose[row.listing_id] = max(delta, 0)
-            kind, note = _explained(delta, notes.get(row.listing_id, []))
+            kind, note = explained(delta, notes.get(row.listing_id, []))
             movements.append(_movement(booking, row, reading, delta, kind, note, asked_at))
             received[row.item_id, row.warehouse_id] = reading.received_at
     return movements, received
@@ -304,14 +314,6 @@ async def _notes(
         for listing, kind, number, units in await ledger.take_annotations(conn, listing_ids):
             notes.setdefault(listing, []).append((kind, number, units))
     return notes
-
-
-def _explained(delta: int, notes: Sequence[tuple[str, str, int]]) -> tuple[Kind, str]:
-    """The kind of a difference: what orders said if it adds up to it, else an edit on the channel."""
-    numbers = ", ".join(dict.fromkeys(number for _, number, _ in notes))[:200]
-    if notes and sum(units for _, _, units in notes) == delta:
-        return Kind(notes[-1][0]), numbers
-    return Kind.EDIT, f"orders heard: {numbers}" if numbers else ""
 
 
 def _level_cause(booking: Booking, row: Shelf) -> str:
@@ -389,8 +391,4 @@ def _to_owe(
     after: Sequence[Shelf], meanings: dict[int, Meaning], moved: Collection[tuple[int, int]]
 ) -> list[Shelf]:
     """The listings read for certain, and every listing of an item whose targets moved."""
-    return [
-        row
-        for row in after
-        if meanings.get(row.listing_id) in SURE or (row.item_id, row.warehouse_id) in moved
-    ]
+    return [row for row in after if meanings.get(row.listing_id) in SURE or moves(row, moved)]

@@ -122,7 +122,9 @@ async def _between_readings(
             )
             continue
         fresh = known.read_at is not None and booking.now - known.read_at <= FRESH
-        if candidate.listing_id in read and fresh and not known.waits:
+        # a bundle's edits are never booked: it has been read, and that is enough
+        ready = candidate.bundle or (fresh and not known.waits)
+        if candidate.listing_id in read and ready:
             may.append(candidate)
     return may, held
 
@@ -173,8 +175,12 @@ def _sort_out(
 def _waits_for_orders(
     rules: ChannelRules, candidate: Candidate, want: Wanted, target: int, now: datetime
 ) -> bool:
-    """A comparison protects every sale but those that a reading showed and no order has told yet."""
-    guarded = rules.guarded and want.surprised_at is not None
+    """A comparison protects every sale but those that a reading showed and no order has told yet.
+
+    Of a bundle orders tell every sale, also where levels are the truth.
+    """
+    by_orders = rules.guarded or (want.parts is not None and not rules.blind)
+    guarded = by_orders and want.surprised_at is not None
     changed_at = want.surprised_at if guarded else want.changed_at
     return needs_orders_first(
         blind=rules.blind or guarded,

@@ -203,7 +203,7 @@ class ChannelRules:
         if policy.speed_hours and standing.sales:
             units, hours = sold(standing)
             given = replace(given, sold=units, sold_hours=hours)
-        if policy.allocation is Allocation.ESCROW:
+        if policy.allocation is Allocation.ESCROW and standing.parts is None:
             given = replace(given, account=account_of(standing, self.id))
         if policy.announce_max:
             given = replace(given, shown=asked.shown)

@@ -139,7 +139,7 @@ def layout_of(
 def _layout(
     header: Sequence[str], delimiter: str, warehouses: Mapping[str, str], *, on_hand: bool
 ) -> Layout | Complaint:
-    names = [_plain(name) for name in header]
+    names = [plain(name) for name in header]
     wanted = (
         SKU_NAMES,
         WAREHOUSE_NAMES,
@@ -159,7 +159,7 @@ def _layout(
     quantities = lying if lying and (on_hand or not available) else available
     places: tuple[tuple[int, str], ...] = ()
     if not quantities:
-        by_name = {_plain(said): name for said, name in warehouses.items()}
+        by_name = {plain(said): name for said, name in warehouses.items()}
         places = tuple((n, by_name[name]) for n, name in enumerate(names) if name in by_name)
     missing = [] if skus else ["sku"]
     missing += [] if quantities or places else ["quantity"]
@@ -173,7 +173,7 @@ def _layout(
     )  # fmt: skip
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A header without what programs spell differently."""
     return " ".join(name.strip("\ufeff \t'\"").replace("_", " ").replace("-", " ").lower().split())
 
@@ -200,7 +200,7 @@ def read(
     source = iter(lines)
     header = next((line for line in source if line.strip("\ufeff\r\n")), "")
     shift = 0
-    if _plain(header).startswith("sep="):
+    if plain(header).startswith("sep="):
         header, shift = next(source, ""), 1
     if not header.strip("\ufeff\r\n ,;\t"):
         yield Complaint(0, "the file is empty")
@@ -246,10 +246,10 @@ class _Judge:
         ):
             yield Complaint(row, _wrong_width(cells, layout.columns))
             return
-        sku = _sku(next((cell for i in layout.skus if (cell := cells[i].strip())), ""))
+        sku = sku_in(next((cell for i in layout.skus if (cell := cells[i].strip())), ""))
         at: datetime | None = None
         try:
-            _check_sku(sku)
+            check_sku(sku)
             if layout.stamp is not None and (said := cells[layout.stamp].strip()):
                 at = self._at(said)
         except ValueError as error:
@@ -314,14 +314,14 @@ def _wrong_width(cells: Sequence[str], columns: int) -> str:
     return f"has {len(cells)} columns, the header {columns}: is a comma or semicolon not quoted?"
 
 
-def _sku(cell: str) -> str:
+def sku_in(cell: str) -> str:
     """Without the formula by which some programs keep leading zeros: ="00123"."""
     if cell.startswith('="') and cell.endswith('"') and len(cell) > 3:
         return cell[2:-1]
     return cell
 
 
-def _check_sku(sku: str) -> None:
+def check_sku(sku: str) -> None:
     """Raises ValueError with what is wrong with a sku."""
     if not sku:
         raise ValueError("no sku")
@@ -374,6 +374,11 @@ def unknown_sku(sku: str, likely: str | None) -> str:
             "format the column as text before it is filled"
         )
     return f"{sku}: no item has this sku"
+
+
+def of_bundle(sku: str, made_of: str) -> str:
+    """What to say of a count of a bundle."""
+    return f"{sku}: is a bundle and has no stock of its own; count its components ({made_of})"
 
 
 def row_out(sku: str, warehouse: str, quantity: int, stamp: str) -> tuple[str, ...]:

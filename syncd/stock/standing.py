@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from syncd.stock.bundles import scarcest
 from syncd.stock.policy import Inputs
+
+Part = tuple[int, int, int | None]
+"""A component of a bundle: the item, units in one, and how many are left of it (None: not counted)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,10 @@ class Standing:
     """Sales by channel as (channel, units sold of late, in so many hours, units it may have sold unseen)."""
     accounts: Sequence[Sequence[int]] | None
     """Accounts of an item in escrow as (channel, units); None: it has none."""
+    parts: Sequence[Part] | None
+    """What a bundle is made of."""
+    part_accounts: Sequence[Sequence[int]] | None
+    """Accounts of its components in escrow as (item, channel, units)."""
 
 
 _BESIDES = tuple(field.name for field in fields(Standing) if field.name != "quantity")
@@ -35,13 +43,37 @@ def is_plain(standing: Standing) -> bool:
     return all(getattr(standing, name) is None for name in _BESIDES)
 
 
+def units_made(parts: Sequence[Part]) -> int | None:
+    """How many bundles these components make; None while one of them is not counted."""
+    found = scarcest(parts)
+    return found[0] if found is not None else None
+
+
+def _parts_here(standing: Standing, channel_id: int) -> list[Part]:
+    """What a channel may make of components: of those in escrow, no more than its own accounts hold."""
+    parts = list(standing.parts or ())
+    if standing.part_accounts is None:
+        return parts
+    held: dict[int, int] = {}
+    for item, channel, units in standing.part_accounts:
+        held[item] = held.get(item, 0) + (units if channel == channel_id else 0)
+    return [
+        (item, each, left if left is None else min(left, held.get(item, left)))
+        for item, each, left in parts
+    ]
+
+
 def inputs(standing: Standing, listing_id: int, channel_id: int = 0) -> Inputs:
     """What the target of this listing of a channel is made from besides what the operator ruled.
 
     Its own open amount is added to its own target whatever the sign. What is suspected elsewhere
-    lowers it where that is a fall; a rise there raises nobody, nor does it make up for a fall.
+    lowers it where that is a fall; a rise there raises nobody, nor does it make up for a fall. A
+    bundle has nothing but its components; while one of them is not counted its quantity is None.
     """
     assert standing.quantity is not None
+    if standing.parts is not None:
+        units = units_made(_parts_here(standing, channel_id))
+        return Inputs(standing.quantity, bundle_minimum=units or 0)
     own = against = 0
     for listing, proposed, lowest in standing.suspects or ():
         if listing == listing_id:

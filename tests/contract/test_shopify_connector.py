@@ -441,6 +441,12 @@ async def test_one_item_at_several_locations(bench):
     ]
 
 
+async def test_the_parent_of_the_shops_own_bundle_is_not_managed(bench):
+    bench.store.store.by_sku("A").bundle = True
+    rows = {row.sku: (row.managed, row.quantity) for row in await bench.listings()}
+    assert (rows["A"], rows["B"]) == ((False, None), (True, 40))
+
+
 async def test_items_at_more_locations_than_a_page_holds(bench):
     item = bench.store.store.by_sku("A")
     for number in range(120):

@@ -16,7 +16,7 @@ from syncd.cli import main
 from tests.daemon.daemon import toml
 from tests.flow.town import Town
 
-GROUPS = {"db", "config", "plan", "suspense", "channel", "webhooks"}
+GROUPS = {"bundles", "db", "config", "plan", "suspense", "channel", "webhooks"}
 
 
 def plain(value: Any) -> Any:
@@ -45,6 +45,7 @@ class Operator:
             "state_dir": str(folder),
             "http": {"public_url": "https://town.example"},
             "warehouses": {"main": {"source": next(iter(town.stores))}, **warehouses},
+            "bundles": {sku: {"components": made} for sku, made in town.bundles.items()},
             "channels": {
                 name: {
                     "platform": "memory",

@@ -12,6 +12,7 @@ from typing import Any
 
 from multidict import CIMultiDict
 
+from syncd.app import bundles
 from syncd.app.build import make_channel, problems_in
 from syncd.app.inforce import InForce, in_force, keep
 from syncd.bulk import Bulk
@@ -19,7 +20,7 @@ from syncd.config import Settings
 from syncd.connectors import memory
 from syncd.connectors.memory import MemoryStore
 from syncd.corridor import Channel, Core
-from syncd.db import attempts, bookmark, inbox, ledger, outbox, shelf
+from syncd.db import attempts, bookmark, inbox, levels, outbox, shelf
 from syncd.db.inbox import NewEvent
 from syncd.db.pool import Database
 from syncd.intake import Intake
@@ -73,6 +74,8 @@ class Town:
         self.sweepers: dict[str, Sweeper] = {}
         self.delivered = 0
         self.warehouses: Mapping[str, Any] = {}
+        self.bundles: dict[str, dict[str, int]] = {}
+        """Bundles that are configured: units by component."""
         self._sent: dict[str, int] = {}
 
     def store(self, name: str, character: Mapping[str, Any], **channel: Any) -> MemoryStore:
@@ -92,6 +95,7 @@ class Town:
         return Settings.model_validate(
             {
                 "warehouses": {"main": {"source": source}, **warehouses},
+                "bundles": {sku: {"components": made} for sku, made in self.bundles.items()},
                 "channels": {
                     name: {
                         "platform": "memory",
@@ -143,6 +147,7 @@ class Town:
                 self.core.paused.add(rules.id)
             if rules.id in self.core.channels:
                 self.core.channels[rules.id].rules = rules
+        await bundles.take_up(self.core, settings)
         return found
 
     async def change(self, name: str, **settings: Any) -> None:
@@ -329,7 +334,7 @@ class Town:
 
     async def level(self, sku: str) -> int | None:
         async with self.db.transaction("level") as conn:
-            sums = await ledger.level_sums(conn, [sku])
+            sums = await levels.level_sums(conn, [sku])
         for _, _, quantity, total in sums:
             assert quantity == total
         return sums[0][2] if sums else None

@@ -15,7 +15,7 @@ from syncd.stock.edits import OpenAmounts, own_target
 from syncd.stock.model import Edits, Truth
 from syncd.stock.policy import UNRULED, Inputs, Policy, Zero, derive, retold, target_of
 from syncd.stock.rulebook import Asked, ChannelRules, with_claimants
-from syncd.stock.standing import Standing, inputs, is_plain
+from syncd.stock.standing import Standing, inputs, is_plain, units_made
 from tests.rules.test_policy import policies
 
 AMOUNT = st.integers(-20, 20)
@@ -45,6 +45,12 @@ sales = st.none() | st.lists(
     unique_by=lambda x: x[0],
 )
 standings = st.builds(known, quantity=st.integers(-30, 60), suspects=suspects, sales=sales)
+parts = st.lists(
+    st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(-20, 60)),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda part: part[0],
+)
 MUG = Asked(1, "MUG", 1)
 
 
@@ -138,3 +144,31 @@ def test_nothing_but_the_level_is_plain_and_every_other_input_is_none_where_it_i
     for name in absent:
         if name != "quantity":
             assert not is_plain(Standing(**{**absent, "quantity": 5, name: []}))
+
+
+@given(standings, parts, policies)
+def test_a_bundle_shows_what_its_components_make_and_nothing_else_counts(
+    one: Standing, made_of: list[tuple[int, int, int]], policy: Policy
+) -> None:
+    bundle = replace(one, parts=made_of, sales=None)
+    makes = min(left // units for _, units, left in made_of)
+    assert units_made(made_of) == makes
+    target = rules(policy).target_of(MUG, bundle)
+    assert target == rules(policy).target_of(MUG, known(0, parts=made_of))
+    stored = json.loads(json.dumps(rules(policy).kept(MUG, bundle)))
+    assert retold(one.quantity or 0, stored).target == target
+
+
+@given(parts)
+def test_a_bundle_of_which_a_component_is_not_counted_makes_nothing_known(
+    made_of: list[tuple[int, int, int]],
+) -> None:
+    assert units_made([*made_of, (10, 1, None)]) is None
+
+
+def test_a_channel_makes_bundles_of_what_its_accounts_hold() -> None:
+    bundle = known(
+        0, parts=[(1, 2, 20), (2, 1, 9)], part_accounts=[(1, 1, 8), (1, 2, 12), (1, 3, 0)]
+    )
+    makes = {channel: inputs(bundle, 1, channel).bundle_minimum for channel in (1, 2, 3, 4)}
+    assert makes == {1: 4, 2: 6, 3: 0, 4: 0}, "a channel without an account has none of its units"

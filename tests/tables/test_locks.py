@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from syncd.db import catalog, ledger, links, pool, shelf, suspicion
+from syncd.app import desk
+from syncd.db import bundles, catalog, ledger, links, pool, shelf, suspicion
 from syncd.db.ledger import Movement
 from syncd.db.pool import Database
 from syncd.db.shelf import ShelfChange
@@ -19,6 +20,7 @@ from syncd.db.suspicion import Suspicion
 from syncd.errors import ChannelError, DatabaseAway
 from syncd.fanout import hold_items, owe_items
 from syncd.intake import Intake
+from syncd.stock.bundles import Bundle
 from tests.flow.town import FOLLOWED, LEVELS, ONE_BY_ONE, ORDERS, Town
 
 SKUS = [f"SKU-{n:02}" for n in range(20)]
@@ -93,6 +95,48 @@ async def suspect(town: Town, rng: Random) -> None:
             amounts = [Suspicion(*row, lowest, lowest) for row in chosen]
             await owe_items(conn, booking, await suspicion.keep(conn, amounts, booking.now))
         await asyncio.sleep(0)
+
+
+async def describe(town: Town) -> None:
+    """People say what bundles are made of, again and again."""
+    for turn in range(12):
+        made_of = {SKUS[turn % 4]: 1 + turn % 2, SKUS[4 + turn % 3]: 1}
+        await desk.describe(town.core, [Bundle(SKUS[-1], made_of)], "hand", "me")
+        await asyncio.sleep(0)
+
+
+async def test_bundles_that_are_sold_and_made_otherwise_never_deadlock(
+    busy: Town, lost: list[str]
+) -> None:
+    busy.bundles = {SKUS[-2]: {SKUS[0]: 1, SKUS[1]: 2}, SKUS[-3]: {SKUS[1]: 1, SKUS[5]: 1}}
+    await busy.adopt()
+    walkers = [Intake(busy.core).run(), Intake(busy.core).run()]
+    running = [asyncio.create_task(w) for w in (*walkers, *(x.run() for x in busy.lanes.values()))]
+    try:
+        async with asyncio.timeout(BOUND_S):
+            await asyncio.gather(
+                shop(busy, Random(4)),
+                *(sweep(busy, name) for name in ("uk", "woo")),
+                describe(busy),
+            )
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    assert lost == []
+    for _ in range(6):
+        busy.clock.forward(3600)
+        for name in busy.stores:
+            await busy.start_lane(name)
+        await busy.settle()
+        for sweeper in busy.sweepers.values():
+            await sweeper.sweep()
+        await busy.settle()
+    async with busy.db.transaction("bundles") as conn:
+        found = await bundles.stock(conn, await bundles.page(conn))
+    assert len(found) == 3
+    for row, [stock] in found:
+        assert set(busy.shelves(row.sku).values()) == {stock.makes}
 
 
 async def test_fanouts_claims_sweeps_and_pushes_never_deadlock(busy: Town, lost: list[str]) -> None:

@@ -124,6 +124,7 @@ def variant_node(item: Item) -> Node:
         "id": gid("ProductVariant", item.variant),
         "sku": item.sku,
         "barcode": None,
+        "requiresComponents": item.bundle,
         "title": "Default Title",
         "product": product,
         "inventoryItem": lambda _: item_node(item),

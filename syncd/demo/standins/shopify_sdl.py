@@ -45,7 +45,9 @@ type AccessScope { handle: String! }
 type Location implements Node { id: ID! name: String! isActive: Boolean! }
 type LocationConnection { nodes: [Location!]! pageInfo: PageInfo! }
 type Product implements Node { id: ID! handle: String! title: String! }
-type ProductVariant implements Node { id: ID! barcode: String title: String! product: Product! }
+type ProductVariant implements Node {
+  id: ID! barcode: String title: String! product: Product! requiresComponents: Boolean!
+}
 type ProductVariantEdge { node: ProductVariant! }
 type ProductVariantConnection { nodes: [ProductVariant!]! edges: [ProductVariantEdge!]! }
 type InventoryItem implements Node {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -47,23 +48,11 @@ async def lines(t: Tables, orders: Sequence[tuple[int, str]]) -> list[LineRow]:
 
 
 def _with(row: LineRow, seeded_at: datetime | None) -> LineRow:
-    return LineRow(
-        row.channel_id,
-        row.order_id,
-        row.line_id,
-        row.location,
-        row.listing_id,
-        row.item_id,
-        row.warehouse_id,
-        row.taken,
-        row.booked,
-        row.revision,
-        seeded_at,
-    )
+    return replace(row, seeded_at=seeded_at)
 
 
 async def keep_lines(t: Tables, rows: Sequence[LineRow]) -> None:
-    distinct([(r.channel_id, r.order_id, r.line_id, r.location) for r in rows])
+    distinct([(r.channel_id, r.order_id, r.line_id, r.location, r.part) for r in rows])
     for row in rows:
         t.lines[row.channel_id, row.order_id][row.line_id, row.location] = _with(row, None)
 
@@ -147,10 +136,11 @@ async def catalog_resolve(t: Tables, wanted: Sequence[Any]) -> list[LineFound]:
 def _resolved(t: Tables, w: Any) -> LineFound:
     one = t.named.get((w.channel_id, w.location, w.remote))
     if one is None:
-        return LineFound(None, None, w.warehouse_id, None)
+        return LineFound(None, None, w.warehouse_id, None, bundle=False)
     x = t.listings[one]
     level = t.level_of(x)
-    return LineFound(x.id, x.item_id, x.warehouse_id, level.seeded_at if level else None)
+    seeded_at = level.seeded_at if level else None
+    return LineFound(x.id, x.item_id, x.warehouse_id, seeded_at, bundle=False)
 
 
 async def catalog_live_listings(
