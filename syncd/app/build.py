@@ -222,6 +222,7 @@ def rules_of(
         clock_margin_s=caps.clock_margin_s,
         match=tuple(Rule(rule) for rule in channel.match),
         late_apply_s=caps.late_apply_s,
+        retires="retire" in (channel.policy.zero, *(rule.zero for rule in own)),
         escrow="escrow" in (channel.policy.allocation, *(rule.allocation for rule in own)),
         zero_when_silent=channel.zero_when_silent,
         locations={where: warehouse_ids[to] for where, to in channel.locations.items()},

@@ -16,6 +16,7 @@ from syncd.db import (
     ledger_marks,
     outbox,
     plans,
+    retiring,
     status,
     stretches,
     suspense,
@@ -57,6 +58,7 @@ async def sample(core: Core) -> None:
         skips = await status.skipped_listings(conn)
         xmin_age_s = await status.oldest_xmin_age_s(conn)
         waiting = await plans.waiting(conn)
+        retired = await retiring.counts(conn)
     metrics.inbox_oldest_age_seconds.set((now - oldest).total_seconds() if oldest else 0)
     metrics.db_oldest_xmin_age_seconds.set(xmin_age_s)
     sent = core.db.statements - core.statements_counted
@@ -64,6 +66,11 @@ async def sample(core: Core) -> None:
     metrics.sql_statements_total.inc(sent)
     for row in owed:
         _show_owed(core, row)
+    for rules in core.rulebook.configured:
+        out, refused = retired.get(rules.id, (0, 0))
+        metrics.retired.labels(rules.name).set(out)
+        if refused:
+            metrics.parked.labels(rules.name).inc(refused)
     metrics.suspense.clear()
     for (channel_id, reason), count in doubts.items():
         metrics.suspense.labels(core.name_of(channel_id), reason).set(count)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from syncd.corridor import Channel, Core
 from syncd.lane import Lane
 from syncd.lane.cutover import CuttingOver
+from syncd.lane.retiring import Retiring
 from syncd.reconcile import Sweeper, SweepPlan
 from syncd.stock.cutover import CutOver
 
@@ -22,15 +23,18 @@ class Running:
         self.channel = channel
         self._lane = Lane(core, channel)
         self._sweeper = Sweeper(core, channel, plan)
+        self._retiring = Retiring(core, channel)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, supervise: Supervise) -> None:
-        """Start both walkers under supervision."""
+        """Start the walkers under supervision."""
         name = self.channel.name
         self._tasks = [
             supervise(f"{name}.lane", self._lane.run),
             supervise(f"{name}.sweep", self._sweeper.run),
         ]
+        if self.channel.connector.capabilities.retires:
+            self._tasks.append(supervise(f"{name}.retire", self._retiring.run))
 
     async def stop(self, bound_s: float) -> None:
         """End the sweep, let calls under way have their answers within `bound_s`, then cut."""

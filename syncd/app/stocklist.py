@@ -156,6 +156,7 @@ def _listing(core: Core, one: Listing) -> ListingRow:
         target,
         one.writing or (one.owed and not one.parked),
         one.parked,
+        one.retired,
     )
     state = state_of(rules, known)
     in_escrow = rules is not None and rules.in_escrow(sku)

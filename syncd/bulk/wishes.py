@@ -9,7 +9,7 @@ from syncd.bulk.rebalancing import rebalance
 from syncd.corridor import Core
 from syncd.corridor.bells import rung
 from syncd.corridor.plans import end_hold
-from syncd.db import alternation, bookmark, catalog, holds, inbox, outbox, shelf, suspense
+from syncd.db import alternation, bookmark, catalog, holds, inbox, outbox, retiring, shelf, suspense
 from syncd.db.bookmark import Wish
 from syncd.db.journal import Line
 from syncd.errors import DatabaseAway, SyncdError
@@ -101,6 +101,7 @@ class Bulk:
     async def _retry(self, wish: Wish) -> dict[str, object]:
         async with self._core.db.transaction("retry") as conn:
             deliveries = await outbox.unpark(conn, wish.channel, self._core.clock())
+            deliveries += await retiring.unpark(conn, wish.channel, self._core.clock())
             events = await inbox.unpark(conn, wish.channel, self._core.clock())
         released = await self._release(wish.channel)
         self._core.bells.intake.set()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -257,6 +257,19 @@ class Connector(Protocol):
     async def locations(self) -> Sequence[Location]: ...
 
 
+@runtime_checkable
+class Retires(Protocol):
+    """What a connector offers besides where `capabilities.retires`."""
+
+    async def retire(self, refs: Sequence[Ref], *, out: bool) -> Sequence[RowResult]:
+        """Take these listings out of sale, or back (`out` False); one result per listing.
+
+        At most `batch_max`, which share their `group`. What they are to be is said, not what should
+        change of them: asked again, nothing more happens.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """A line of PLATFORMS: how to validate options and make a connector."""
@@ -282,6 +295,7 @@ __all__ = [
     "Page",
     "Platform",
     "Ref",
+    "Retires",
     "RowResult",
     "Subscription",
     "Whoami",

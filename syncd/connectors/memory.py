@@ -76,6 +76,7 @@ def capabilities(options: MemoryOptions) -> Capabilities:
         topics=TOPICS,
         locations=bool(options.locations),
         tags=True,
+        retires=options.retires,
         batch_atomic=options.batch_atomic,
         sells_down=options.sells_down,
         late_apply_s=options.late_apply_s,
@@ -147,6 +148,9 @@ class MemoryConnector:
 
     async def write(self, write: Write) -> Sequence[RowResult]:
         return await self._call(lambda: self._store.write(write), writes=True)
+
+    async def retire(self, refs: Sequence[Ref], *, out: bool) -> Sequence[RowResult]:
+        return await self._call(lambda: self._store.retire(refs, out=out), writes=True)
 
     async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderSeen]]:
         found = await self._call(lambda: self._store.changed_since(since))

@@ -77,6 +77,8 @@ class MemoryOptions(Options):
     """Above 0: so many listings share a group, and a write may not mix groups."""
     sells_down: bool = True
     sells_below_zero: bool = False
+    retires: bool = False
+    """Products can be taken out of sale and back."""
     dates_moves: bool = True
     """False: orders say when they were placed, and not when they moved a shelf."""
     echoes: bool = True
@@ -227,6 +229,7 @@ class Item:
     barcode: str = ""
     handle: str = ""
     tags: tuple[str, ...] = ()
+    on_sale: bool = True
 
 
 class MemoryStore:
@@ -303,6 +306,8 @@ class MemoryStore:
         """A shopper buys; ValueError where the shelf holds fewer and the store does not oversell."""
         place = (self.character.locations or ("",))[0] if location is None else location
         for sku, units in lines.items():
+            if not self.items[sku].on_sale:
+                raise ValueError(f"{sku} is not on sale")
             if units < 1 or (
                 self.items[sku].counts[place][0] < units and not self.character.sells_below_zero
             ):
@@ -362,6 +367,10 @@ class MemoryStore:
         counts = self.items[sku].counts
         places = counts if location is None else (location,)
         return sum(counts[place][0] for place in places)
+
+    def on_sale(self, sku: str) -> bool:
+        """Whether shoppers find it."""
+        return self.items[sku].on_sale
 
     def shelves(self) -> dict[str, int]:
         return {sku: self.shelf(sku) for sku in self.items}
@@ -427,6 +436,25 @@ class MemoryStore:
         if keyed:
             self._keys[write.key] = (now, write, answer)
         return answer
+
+    def retire(self, refs: Sequence[Ref], *, out: bool) -> list[RowResult]:
+        """Take products out of sale or back; what is not listed or is refused answers for itself."""
+        if not self.character.retires:
+            raise self._invalid("listings cannot be taken out of sale here")
+        if not 0 < len(refs) <= self.character.batch_max or len({ref.group for ref in refs}) > 1:
+            raise self._invalid(f"{len(refs)} listings taken out of sale in one call")
+        return [self._retired(ref, out=out) for ref in refs]
+
+    def _retired(self, ref: Ref, *, out: bool) -> RowResult:
+        item = self.items.get(self._sku(ref))
+        if item is None:
+            return RowResult(Outcome.REFUSED, "no such listing")
+        if item.sku in self.faults.refuse_skus:
+            return RowResult(Outcome.REFUSED, "the store refuses this product")
+        if out and any(count > 0 for count, _ in item.counts.values()):
+            return RowResult(Outcome.REFUSED, "there are units of it")
+        item.on_sale = not out
+        return RowResult(Outcome.APPLIED)
 
     def changed_since(self, since: datetime) -> list[OrderSeen]:
         oldest = since.timestamp() * 1_000_000

@@ -74,6 +74,9 @@ ORDER_FIELDS = (
 )
 """No name and no address of a shopper is asked for."""
 
+RETIRED, ON_SALE = "private", "publish"
+"""Statuses of products and variations alike."""
+
 NO_ROUTE = "rest_no_route"
 
 DESTINATION_NOTE = (
@@ -135,6 +138,7 @@ CAPABILITIES = Capabilities(
     batch_max=PAGE,
     read_max=PAGE,
     topics=TOPICS,
+    retires=True,
     late_apply_s=30.0,
     workers=4,
     budget_capacity=100.0,
@@ -433,6 +437,26 @@ class WooCommerce:
                 "the answer to a batch does not name every row", maybe_applied=True
             ) from error
 
+    async def retire(self, refs: Sequence[Ref], *, out: bool) -> Sequence[RowResult]:
+        """Private products and variations are shown to nobody, and keep their place and address."""
+        if not all(number_of(ref.remote) for ref in refs):
+            return [_unsent(ref) for ref in refs]
+        group, status = refs[0].group, RETIRED if out else ON_SALE
+        path = f"/products/{group}/variations/batch" if group else "/products/batch"
+        update = [{"id": int(ref.remote), "status": status} for ref in refs]
+        answer = await self._call("retire", "POST", path, json={"update": update})
+        if answer.status == 404 and _code(answer) == NO_ROUTE:
+            raise RetryLater(f"no WooCommerce API now: {error_words(answer)}")
+        if answer.status >= 300:
+            return [RowResult(Outcome.REFUSED, error_words(answer))] * len(refs)
+        try:
+            objects = as_rows(as_object(answer.json(maybe_applied=True)).get("update"))
+            said = {id_of(one): one for one in objects}
+            return [_status_result(said[ref.remote], status) for ref in refs]
+        except (BadFact, RetryLater, KeyError) as error:
+            words = "the answer to a batch does not name every row"
+            raise RetryLater(words, maybe_applied=True) from error
+
     async def subscriptions(self) -> Sequence[Subscription]:
         """Ours and others', of every status: a shop switches a webhook off without a word."""
         found: list[Subscription] = []
@@ -529,6 +553,17 @@ def _unsent(ref: Ref) -> RowResult:
     if number_of(ref.remote):
         return RowResult(Outcome.NOT_APPLIED)
     return RowResult(Outcome.REFUSED, "not an id of this platform")
+
+
+def _status_result(row: Mapping[str, Any], wanted: str) -> RowResult:
+    error = row.get("error")
+    if error is not None:
+        words = error.get("message") or error.get("code") if isinstance(error, dict) else error
+        return RowResult(Outcome.REFUSED, str(words)[:200])
+    status = text(row.get("status"))
+    if status != wanted:
+        return RowResult(Outcome.REFUSED, f"the shop keeps it {status[:40]}")
+    return RowResult(Outcome.APPLIED)
 
 
 def _row_result(row: Mapping[str, Any], wanted: int, answered_at: datetime | None) -> RowResult:

@@ -516,6 +516,25 @@ comment on table posting is 'Movements as they were posted, each cause once, wit
 comment on column posting.delta is 'As posted; null: a count (stock_count has it).';
 comment on column posting.order_ref is 'The order it names, by id or number without a leading #.';
 
+create table retirement (
+    listing_id bigint not null,
+    channel_id integer not null,
+    wants boolean not null,
+    retired boolean not null default false,
+    unsure boolean not null default false,
+    owed_at timestamp with time zone not null,
+    not_before timestamp with time zone not null,
+    tries smallint not null default 0,
+    parked_at timestamp with time zone,
+    reason text not null default ''::text,
+    constraint retirement_pkey PRIMARY KEY (listing_id)
+) with (fillfactor=70);
+CREATE INDEX retirement_owed ON public.retirement USING btree (channel_id, not_before) WHERE ((parked_at IS NULL) AND (unsure OR (wants <> retired)));
+comment on table retirement is 'Listings that are taken out of sale when they show 0: what is wanted, and what the platform confirmed.';
+comment on column retirement.wants is 'True: out of sale; false: on sale again.';
+comment on column retirement.retired is 'What the platform confirmed last.';
+comment on column retirement.unsure is 'It was asked for something and has not answered yet: what is wanted is asked again until it does.';
+
 create table rule_in_force (
     channel_id integer not null,
     truth text not null,

@@ -119,7 +119,9 @@ select c.name, c.platform,
     (select count(*) from outbox o where o.channel_id = c.id and o.parked_at is null) as owed,
     (select min(owed_at) from outbox o where o.channel_id = c.id and o.parked_at is null)
         as oldest_owed,
-    (select count(*) from outbox o where o.channel_id = c.id and o.parked_at is not null) as parked,
+    (select count(*) from outbox o where o.channel_id = c.id and o.parked_at is not null)
+        + (select count(*) from retirement r where r.channel_id = c.id and r.parked_at is not null)
+        as parked,
     (select count(*) from attempt a where a.channel_id = c.id) as open_attempts,
     (select count(*) from look k where k.channel_id = c.id) as looks,
     (select count(*) from inbox_queue q where q.channel_id = c.id) as events_waiting,

@@ -59,6 +59,8 @@ class Listing(Standing):
     owed: bool
     parked: bool
     reason: str
+    retired: bool
+    """The platform confirmed that it is out of sale."""
 
 
 _LISTING = f"""
@@ -66,7 +68,8 @@ _LISTING = f"""
     l.title, l.warehouse_id, w.name as warehouse, l.managed, l.skip, l.withheld,
     l.orphaned, l.linked_by, l.gone_at is not null as gone, s.shown,
     s.attempt_id is not null as writing, o.listing_id is not null as owed,
-    o.parked_at is not null as parked, coalesce(o.reason, '') as reason
+    o.parked_at is not null as parked, coalesce(o.reason, '') as reason,
+    exists (select from retirement r where r.listing_id = l.id and r.retired) as retired
 from listing l join channel c on c.id = l.channel_id join shelf s on s.listing_id = l.id
 left join item i on i.id = l.item_id
 left join warehouse w on w.id = l.warehouse_id

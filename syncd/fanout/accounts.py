@@ -162,11 +162,13 @@ def _transfers(rules: Rulebook, one: Held, held: Accounts, *, anyway: bool) -> l
     """The transfers that begin now: none while others are under way, or where they do not pay.
 
     Who lists the item and cannot be written keeps its units: its shelf cannot be made to show less.
+    Who is configured no more has its sales booked by nobody, and gives all.
     """
     by = _weights(rules, one)
     if one.transfers or not by:
         return []
-    stuck = {str(channel) for channel in one.listed or ()} - by.keys()
+    listed = {str(channel) for channel in one.listed or () if channel in rules.channels}
+    stuck = listed - by.keys()
     free = {name: units for name, units in held.items() if name not in stuck}
     if not (anyway or is_uneven(free, by)):
         return []
@@ -216,7 +218,8 @@ def _shows_less(rules: Rulebook, row: Shelf, level: LevelNow) -> bool:
     if not row.managed or row.shown is None or row.attempt_open:
         return False
     none = rules.shows_none(level.warehouse_id, orphaned=row.orphaned)
-    asked = Asked(row.listing_id, row.sku, level.warehouse_id, none, row.keeps, row.shown)
+    # what a plan holds may show more than its account: it has to be let go first
+    asked = Asked(row.listing_id, row.sku, level.warehouse_id, none, shown=row.shown)
     return row.shown <= giver.target_of(asked, level)
 
 

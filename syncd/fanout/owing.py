@@ -11,6 +11,7 @@ from syncd.db.ledger import LevelNow
 from syncd.db.outbox import Owe
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf
+from syncd.fanout import retiring
 from syncd.fanout.booking import Booking
 from syncd.fanout.holding import yielding
 from syncd.stock.decide import Rank, owed
@@ -43,6 +44,7 @@ async def owe_deliveries(
     unread: list[int] = []
     rows = await yielding(conn, booking, shelves)
     levels, received = await _with_bundles(conn, rows, levels, received)
+    await retiring.follow(conn, booking, rows, levels)
     for row in rows:
         key = _key(row)
         if key is None or key not in levels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from syncd.connectors.base import RowResult
 from syncd.db.attempts import OpenRow
@@ -39,3 +40,12 @@ def made_of(row: OpenRow) -> dict[str, object]:
     if row.inputs is not None:
         made["inputs"] = json.loads(row.inputs)
     return made
+
+
+def zeroed(rows: Sequence[OpenRow], results: Sequence[RowResult]) -> list[tuple[int, str]]:
+    """Listings (with sku) that were just confirmed to show 0."""
+    return [
+        (row.listing_id, row.sku)
+        for row, result in zip(rows, results, strict=True)
+        if result.outcome is Outcome.APPLIED and row.to_quantity == 0
+    ]

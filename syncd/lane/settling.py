@@ -12,10 +12,10 @@ from syncd.db.attempts import Locked, OpenRow, Settled
 from syncd.db.journal import Line
 from syncd.db.pool import Connection, LostRace
 from syncd.db.suspense import Doubt
-from syncd.fanout import Booking, hold_items, owe_again, owe_items
+from syncd.fanout import Booking, hold_items, owe_again, owe_items, retiring
 from syncd.fanout.switching import follow_source
 from syncd.lane.inferring import Inferring
-from syncd.lane.lines import line_of, made_of
+from syncd.lane.lines import line_of, made_of, zeroed
 from syncd.stock import settle
 from syncd.stock.facts import clean
 from syncd.stock.model import Reading
@@ -76,6 +76,7 @@ class Settling:
             if follows:
                 await self._inferring.answered(conn, booking, rows, results)
             await self._close_rows(conn, booking, rows, results)
+            await retiring.zeroed(conn, booking, self._channel.id, zeroed(rows, results))
             disturbed = [row.listing_id for row in rows if not locked[row.listing_id].undisturbed]
             await self._look_again(conn, booking, rows, results, disturbed)
             booking.journal += [

@@ -80,6 +80,8 @@ class ChannelRules:
     late_apply_s: float = 30.0
     safe_after: timedelta | None = None
     """Nothing heard of it for so long: it is silent. None: nobody minds."""
+    retires: bool = False
+    """Some policy of it takes what shows 0 out of sale."""
     escrow: bool = False
     """Some policy of it says so."""
     zero_when_silent: bool = False

@@ -29,6 +29,9 @@ class State(StrEnum):
     UPDATING = "updating"
     GONE_AT_SOURCE = "gone_at_source"
     KEEP_LAST = "keep_last"
+    SILENT = "silent"
+    IN_STEPS = "in_steps"
+    RETIRED = "retired"
     SYNCED = "synced"
 
 
@@ -51,6 +54,9 @@ WORDS = {
     State.UPDATING: "updating",
     State.GONE_AT_SOURCE: "gone at the source",
     State.KEEP_LAST: "keeps its last number",
+    State.SILENT: "channel silent: not raised",
+    State.IN_STEPS: "raised in steps",
+    State.RETIRED: "out of sale",
     State.SYNCED: "Listed & Synced",
 }
 """As people read them."""
@@ -70,6 +76,8 @@ class Known:
     target: int | None
     writing: bool
     parked: bool
+    retired: bool = False
+    """It is out of sale while nothing is left."""
 
 
 def state_of(rules: ChannelRules | None, known: Known) -> State:
@@ -82,9 +90,19 @@ def state_of(rules: ChannelRules | None, known: Known) -> State:
     if known.parked:
         return State.PARKED
     if known.shown == known.target and not known.writing:
-        return State.GONE_AT_SOURCE if known.orphaned else State.SYNCED
+        return _shown(known)
     withheld = rules.withholds(known.sku, known.target, known.shown, orphaned=known.orphaned)
-    return State(withheld) if withheld else State.UPDATING
+    if withheld:
+        return State(withheld)
+    in_steps = not known.writing and rules.steps_up(known.sku, known.target, known.shown)
+    return State.IN_STEPS if in_steps else State.UPDATING
+
+
+def _shown(known: Known) -> State:
+    """What is to be said of a listing that shows its target."""
+    if known.orphaned:
+        return State.GONE_AT_SOURCE
+    return State.RETIRED if known.retired else State.SYNCED
 
 
 def _kept_out(rules: ChannelRules | None, known: Known) -> State | None:

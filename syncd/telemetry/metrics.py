@@ -173,6 +173,9 @@ class Metrics:
         self.suspense = self._gauge(
             "suspense", "Amounts waiting for a person.", ("channel", "reason")
         )
+        self.retired = self._gauge(
+            "retired", "Listings taken out of sale while nothing is left of them.", ("channel",)
+        )
         self.channel_silent = self._gauge(
             "channel_silent", "1: nothing is heard of it, and others keep a reserve.", ("channel",)
         )

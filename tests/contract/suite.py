@@ -7,13 +7,14 @@ import itertools
 import json
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
 from multidict import CIMultiDict
 
-from syncd.connectors.base import Event, Outcome, Ref, WriteKind, WriteOp
+from syncd.connectors.base import Event, Outcome, Ref, Retires, WriteKind, WriteOp
 from syncd.demo.standins.base import Standin
 from syncd.errors import BadFact, ChannelClosed, ChannelError, Refused, RetryLater, Unsigned
 from syncd.stock.model import (
@@ -364,6 +365,36 @@ class ConnectorSuite:
         assert bench.store.shelf("B") in after(other.outcome, 40, 9)
         alone = (await bench.write((refs["A"], 50, 5)))[0]
         assert alone.outcome in (Outcome.REFUSED, Outcome.UNNAMED)
+
+    async def test_a_listing_is_taken_out_of_sale_and_back(self, bench):
+        connector = bench.connector
+        if not connector.capabilities.retires:
+            pytest.skip("no listing can be taken out of sale here")
+        assert isinstance(connector, Retires)
+        for sku in ("A", "B"):
+            await bench.store.edit(sku, 0)
+        refs = [(await bench.refs())[sku] for sku in ("A", "B")]
+        for out in (True, True, False, False):
+            results = await connector.retire(refs, out=out)
+            assert [one.outcome for one in results] == [Outcome.APPLIED] * 2
+            assert [bench.store.on_sale(sku) for sku in ("A", "B", "C")] == [not out, not out, True]
+            rows = {row.sku: row for row in await bench.listings()}
+            assert rows.keys() >= {"A", "B", "C"}, "the catalogue lists it all the same"
+            assert [x.quantity for x in await connector.read(refs)] == [0, 0]
+
+    async def test_what_cannot_be_taken_out_of_sale_answers_for_itself(self, bench):
+        connector = bench.connector
+        if not connector.capabilities.retires:
+            pytest.skip("no listing can be taken out of sale here")
+        await bench.store.edit("A", 0)
+        bench.store.faults.refuse_skus = {"B"}
+        refs = await bench.refs()
+        unknown = replace(refs["A"], remote=self.unknown.remote, sku=self.unknown.sku)
+        results = await connector.retire([refs["A"], refs["B"], unknown], out=True)
+        assert results[0].outcome is Outcome.APPLIED
+        assert [one.outcome for one in results[1:]] == [Outcome.REFUSED] * 2
+        assert all(one.reason for one in results[1:])
+        assert bench.store.on_sale("B")
 
     async def test_a_key_applies_once(self, bench):
         can = bench.connector.capabilities

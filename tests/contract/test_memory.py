@@ -19,9 +19,15 @@ from tests.contract.suite import ConnectorSuite
 
 CHARACTERS = {
     "like shopify": {"batch_atomic": True, "key_lifetime_s": 3600.0, "locations": ("1", "2")},
-    "no keys, rows on their own": {},
+    "no keys, rows on their own": {"retires": True},
     "like shopwired": {"truth": "orders", "write": "absolute", "batch_max": 15, "read_max": 1},
-    "groups": {"truth": "orders", "write": "absolute", "group_size": 5, "page_max": 7},
+    "groups": {
+        "truth": "orders",
+        "write": "absolute",
+        "group_size": 5,
+        "page_max": 7,
+        "retires": True,
+    },
 }
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from syncd.app.stocklist import Wanted, stock_rows
 from syncd.explain.telling import explain
+from syncd.stock.states import State
 from tests.flow.test_speeds import EVERY, shop_with
 from tests.flow.town import ORDERS, Town
 
@@ -85,3 +87,5 @@ async def test_it_is_told_why_it_shows_no_more(plan: Town) -> None:
     [shop] = found.listings
     assert (shop.shown, shop.target, shop.state) == (70, 90, "in_steps")
     assert shop.steps[-1].name == "announce"
+    items = [item async for item in stock_rows(plan.core, Wanted("shop", skus=("MUG",)))]
+    assert [one.state for item in items for one in item.listings] == [State.IN_STEPS]

@@ -228,6 +228,37 @@ async def test_an_excluded_listing_keeps_its_units(plan: Town) -> None:
     assert await town.accounts() == {"sw": 10, "uk": 10, "woo": 10}
 
 
+async def test_what_a_plan_holds_gives_nothing_before_it_is_let_go(plan: Town) -> None:
+    town = await shared(plan)
+    await plan.stores["woo"].sell({"MUG": 10})
+    await town.settle()
+    plan.clock.forward(301)
+    await plan.rows(
+        "update shelf s set held_by = 1, keeps = s.shown from listing l"
+        " where l.id = s.listing_id and l.channel_id = $1 returning 1",
+        plan.channel("sw").id,
+    )
+    await town.step()
+    await town.step()
+    assert await town.transfers() == [("sw", "woo", 3)]
+    assert town.shelves == {"uk": 7, "sw": 10, "woo": 3}
+    await plan.rows("update shelf set held_by = null, keeps = null returning 1")
+    await plan.sweepers["sw"].sweep()
+    for _ in range(2):
+        await town.step()
+    assert town.shelves == {"uk": 7, "sw": 7, "woo": 6}
+
+
+async def test_who_is_configured_no_more_leaves_its_units_to_the_others(plan: Town) -> None:
+    town = await shared(plan)
+    del plan.stores["woo"], plan.settings["woo"], plan.lanes["woo"], plan.sweepers["woo"]
+    plan.core.channels.pop(plan.channel("woo").id)
+    await plan.adopt()
+    for _ in range(2):
+        await town.step(after_s=301)
+    assert town.shelves == {"uk": 15, "sw": 15}
+
+
 async def test_it_is_told_where_the_units_are(plan: Town) -> None:
     town = await shared(plan)
     await plan.stores["woo"].sell({"MUG": 10})

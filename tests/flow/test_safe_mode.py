@@ -8,9 +8,11 @@ import pytest
 
 from syncd.app import silence, speeds
 from syncd.app.silence import Silence
+from syncd.app.stocklist import Wanted, stock_rows
 from syncd.errors import ChannelError
 from syncd.explain.telling import explain
 from syncd.stock.policy import retold
+from syncd.stock.states import State
 from tests.flow.test_suspicion import told
 from tests.flow.town import LEVELS, ONE_BY_ONE, ORDERS, Town
 
@@ -113,6 +115,12 @@ async def test_a_silent_channel_is_lowered_and_not_raised(plan: Town, character:
     await plan.book()
     await plan.lanes["shop"].writing.write_owed(lambda: None)
     assert town.shop.shelf("MUG") == 332
+    states = {
+        one.channel: one.state
+        async for item in stock_rows(plan.core, Wanted(skus=("MUG",)))
+        for one in item.listings
+    }
+    assert states["shop"] is State.SILENT
     reasons = await plan.rows(
         "select reason from journal where outcome = 'skipped' and sku = 'MUG' and channel_id = $1",
         plan.channel("shop").id,

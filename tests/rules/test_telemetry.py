@@ -42,7 +42,7 @@ skipped{reason} parked{channel} suspense{channel,reason} oversell_units_total{ch
 subscriptions_missing{channel} config_last_reload_successful
 config_last_reload_success_timestamp_seconds db_oldest_xmin_age_seconds event_loop_lag_seconds
 events_total{channel,outcome} calls_total{channel,op,outcome} call_seconds{channel,op}
-sql_statements_total plans_waiting channel_silent{channel} unseen_units{channel}
+sql_statements_total plans_waiting retired{channel} channel_silent{channel} unseen_units{channel}
 """
 
 

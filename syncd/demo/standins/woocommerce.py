@@ -143,7 +143,7 @@ class WooCommerceStandin:
             product = self.shop.by_sku(sku)
             shelf = self.shop.shelf_of(product)
             sold = asked if shelf is None else min(asked, max(shelf.stock, 0))
-            if sold:
+            if sold and product.status == "publish":
                 units[product.id] = sold
         if not units:
             raise ValueError(f"sold out: {', '.join(lines)}")
@@ -163,6 +163,10 @@ class WooCommerceStandin:
 
     def shelf(self, sku: str) -> int:
         return self.shop.by_sku(sku).stock
+
+    def on_sale(self, sku: str) -> bool:
+        """Whether shoppers find it."""
+        return self.shop.by_sku(sku).status == "publish"
 
     def shelves(self) -> dict[str, int]:
         return {
@@ -274,6 +278,8 @@ class WooCommerceStandin:
         if "manage_stock" in body:
             wanted = body["manage_stock"]
             product.managed = "parent" if wanted == "parent" else wanted in (True, "true", "1")
+        if "status" in body:
+            product.status = str(body["status"])
         if "stock_quantity" in body:
             asked = body["stock_quantity"]
             self.shop.set_stock(product, 0 if asked is None else int(asked))
