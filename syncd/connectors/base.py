@@ -261,8 +261,11 @@ class Connector(Protocol):
 class Retires(Protocol):
     """What a connector offers besides where `capabilities.retires`."""
 
-    async def retire(self, refs: Sequence[Ref], *, out: bool) -> Sequence[RowResult]:
+    async def retire(self, refs: Sequence[Ref], *, out: bool, again: bool) -> Sequence[RowResult]:
         """Take these listings out of sale, or back (`out` False); one result per listing.
+
+        One that is not on sale by somebody else's doing is left alone (NOT_APPLIED), else it would be
+        brought back one day; `again`: it was asked before and not answered, so it may be ours.
 
         At most `batch_max`, which share their `group`. What they are to be is said, not what should
         change of them: asked again, nothing more happens.

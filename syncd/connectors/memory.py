@@ -149,8 +149,9 @@ class MemoryConnector:
     async def write(self, write: Write) -> Sequence[RowResult]:
         return await self._call(lambda: self._store.write(write), writes=True)
 
-    async def retire(self, refs: Sequence[Ref], *, out: bool) -> Sequence[RowResult]:
-        return await self._call(lambda: self._store.retire(refs, out=out), writes=True)
+    async def retire(self, refs: Sequence[Ref], *, out: bool, again: bool) -> Sequence[RowResult]:
+        call = partial(self._store.retire, refs, out=out, again=again)
+        return await self._call(call, writes=True)
 
     async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[OrderSeen]]:
         found = await self._call(lambda: self._store.changed_since(since))

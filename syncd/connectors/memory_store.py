@@ -372,6 +372,10 @@ class MemoryStore:
         """Whether shoppers find it."""
         return self.items[sku].on_sale
 
+    def hide(self, sku: str) -> None:
+        """Somebody who works there takes it out of sale."""
+        self.items[sku].on_sale = False
+
     def shelves(self) -> dict[str, int]:
         return {sku: self.shelf(sku) for sku in self.items}
 
@@ -437,15 +441,15 @@ class MemoryStore:
             self._keys[write.key] = (now, write, answer)
         return answer
 
-    def retire(self, refs: Sequence[Ref], *, out: bool) -> list[RowResult]:
+    def retire(self, refs: Sequence[Ref], *, out: bool, again: bool) -> list[RowResult]:
         """Take products out of sale or back; what is not listed or is refused answers for itself."""
         if not self.character.retires:
             raise self._invalid("listings cannot be taken out of sale here")
         if not 0 < len(refs) <= self.character.batch_max or len({ref.group for ref in refs}) > 1:
             raise self._invalid(f"{len(refs)} listings taken out of sale in one call")
-        return [self._retired(ref, out=out) for ref in refs]
+        return [self._retired(ref, out=out, again=again) for ref in refs]
 
-    def _retired(self, ref: Ref, *, out: bool) -> RowResult:
+    def _retired(self, ref: Ref, *, out: bool, again: bool) -> RowResult:
         item = self.items.get(self._sku(ref))
         if item is None:
             return RowResult(Outcome.REFUSED, "no such listing")
@@ -453,6 +457,8 @@ class MemoryStore:
             return RowResult(Outcome.REFUSED, "the store refuses this product")
         if out and any(count > 0 for count, _ in item.counts.values()):
             return RowResult(Outcome.REFUSED, "there are units of it")
+        if out and not again and not item.on_sale:
+            return RowResult(Outcome.NOT_APPLIED, "it is not on sale already")
         item.on_sale = not out
         return RowResult(Outcome.APPLIED)
 

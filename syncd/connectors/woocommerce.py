@@ -38,7 +38,9 @@ from syncd.connectors.base import (
 from syncd.connectors.http import Answer, Http, error_words
 from syncd.connectors.woocommerce_shapes import (
     NO_SUCH_ORDER,
+    ON_SALE,
     OVER_STATUSES,
+    RETIRED,
     as_object,
     as_rows,
     decoded,
@@ -49,11 +51,13 @@ from syncd.connectors.woocommerce_shapes import (
     meta_of,
     name_of,
     number_of,
+    of_sale,
     order_facts,
     order_seen,
     product_facts,
     reading_of,
     stamp,
+    status_result,
     text,
     variations_seen,
     whole,
@@ -73,9 +77,6 @@ ORDER_FIELDS = (
     "id,number,status,date_created_gmt,date_modified_gmt,date_paid_gmt,line_items,refunds"
 )
 """No name and no address of a shopper is asked for."""
-
-RETIRED, ON_SALE = "private", "publish"
-"""Statuses of products and variations alike."""
 
 NO_ROUTE = "rest_no_route"
 
@@ -437,22 +438,24 @@ class WooCommerce:
                 "the answer to a batch does not name every row", maybe_applied=True
             ) from error
 
-    async def retire(self, refs: Sequence[Ref], *, out: bool) -> Sequence[RowResult]:
+    async def retire(self, refs: Sequence[Ref], *, out: bool, again: bool) -> Sequence[RowResult]:
         """Private products and variations are shown to nobody, and keep their place and address."""
-        if not all(number_of(ref.remote) for ref in refs):
-            return [_unsent(ref) for ref in refs]
-        group, status = refs[0].group, RETIRED if out else ON_SALE
-        path = f"/products/{group}/variations/batch" if group else "/products/batch"
-        update = [{"id": int(ref.remote), "status": status} for ref in refs]
-        answer = await self._call("retire", "POST", path, json={"update": update})
-        if answer.status == 404 and _code(answer) == NO_ROUTE:
-            raise RetryLater(f"no WooCommerce API now: {error_words(answer)}")
+        group = refs[0].group
+        path = f"/products/{group}/variations" if group else "/products"
+        there = await self._included(path, [ref.remote for ref in refs])
+        known = [of_sale(there.get(ref.remote), out=out, again=again) for ref in refs]
+        turned = [ref.remote for ref, one in zip(refs, known, strict=True) if one is None]
+        if not turned:
+            return [one for one in known if one is not None]
+        status = RETIRED if out else ON_SALE
+        update = [{"id": int(remote), "status": status} for remote in turned]
+        answer = await self._call("retire", "POST", f"{path}/batch", json={"update": update})
         if answer.status >= 300:
-            return [RowResult(Outcome.REFUSED, error_words(answer))] * len(refs)
+            raise Refused(f"answer {answer.status}: {error_words(answer)}")
         try:
-            objects = as_rows(as_object(answer.json(maybe_applied=True)).get("update"))
-            said = {id_of(one): one for one in objects}
-            return [_status_result(said[ref.remote], status) for ref in refs]
+            rows = as_rows(as_object(answer.json(maybe_applied=True)).get("update"))
+            said = {id_of(row): status_result(row, status) for row in rows}
+            return [one or said[ref.remote] for ref, one in zip(refs, known, strict=True)]
         except (BadFact, RetryLater, KeyError) as error:
             words = "the answer to a batch does not name every row"
             raise RetryLater(words, maybe_applied=True) from error
@@ -553,17 +556,6 @@ def _unsent(ref: Ref) -> RowResult:
     if number_of(ref.remote):
         return RowResult(Outcome.NOT_APPLIED)
     return RowResult(Outcome.REFUSED, "not an id of this platform")
-
-
-def _status_result(row: Mapping[str, Any], wanted: str) -> RowResult:
-    error = row.get("error")
-    if error is not None:
-        words = error.get("message") or error.get("code") if isinstance(error, dict) else error
-        return RowResult(Outcome.REFUSED, str(words)[:200])
-    status = text(row.get("status"))
-    if status != wanted:
-        return RowResult(Outcome.REFUSED, f"the shop keeps it {status[:40]}")
-    return RowResult(Outcome.APPLIED)
 
 
 def _row_result(row: Mapping[str, Any], wanted: int, answered_at: datetime | None) -> RowResult:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from syncd.connectors.base import Ref
+from syncd.connectors.base import Outcome, Ref, RowResult
 from syncd.errors import BadFact, RetryLater
 from syncd.stock.model import (
     QUANTITY_LIMIT,
@@ -253,3 +253,34 @@ def reading_of(ref: Ref, row: Mapping[str, Any] | None) -> Reading:
         return Reading(ref.remote, ref.location, None, missing=True)
     at, answered_at = stamp(row.get("date_modified_gmt")), row.get("_answered_at")
     return Reading(ref.remote, ref.location, _tracked(row), at=at, answered_at=answered_at)
+
+
+RETIRED, ON_SALE = "private", "publish"
+"""Statuses of products and variations alike."""
+
+
+def of_sale(row: Mapping[str, Any] | None, *, out: bool, again: bool) -> RowResult | None:
+    """What is known of a listing that is to be out of sale, or back; None: it is to be turned.
+
+    Only what is published is taken out, and only what is private brought back: a draft is not ours.
+    """
+    if row is None:
+        return RowResult(Outcome.REFUSED, "no such product")
+    status = text(row.get("status"))
+    if status == (ON_SALE if out else RETIRED):
+        return None
+    if not out or (again and status == RETIRED):
+        return RowResult(Outcome.APPLIED)
+    return RowResult(Outcome.NOT_APPLIED, f"it is {status[:40]} already")
+
+
+def status_result(row: Mapping[str, Any], wanted: str) -> RowResult:
+    """What became of one row of a batch that sets statuses."""
+    error = row.get("error")
+    if error is not None:
+        words = error.get("message") or error.get("code") if isinstance(error, dict) else error
+        return RowResult(Outcome.REFUSED, str(words)[:200])
+    status = text(row.get("status"))
+    if status != wanted:
+        return RowResult(Outcome.REFUSED, f"the shop keeps it {status[:40]}")
+    return RowResult(Outcome.APPLIED)

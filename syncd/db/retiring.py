@@ -45,12 +45,14 @@ class Owed:
     sku: str
     batch_group: str
     wants: bool
+    unsure: bool
+    """It was asked before, and not answered."""
     tries: int
 
 
 OWED = """
 select r.listing_id, l.remote, l.location, coalesce(l.known_as, l.sku) as sku, l.batch_group,
-    r.wants, r.tries
+    r.wants, r.unsure, r.tries
 from retirement r join listing l on l.id = r.listing_id
 where r.channel_id = $1 and r.parked_at is null and (r.unsure or r.wants <> r.retired)
   and r.not_before <= $2 and l.gone_at is null
@@ -113,6 +115,17 @@ where r.listing_id = g.listing_id
 async def park(conn: Connection, refused: Sequence[tuple[int, str]], now: datetime) -> None:
     """The platform refused these, in its words: until its target changes or a person acts."""
     await conn.execute(PARK, [x[0] for x in refused], [x[1] for x in refused], now)
+
+
+LEAVE = """
+update retirement set not_before = 'infinity', unsure = false, reason = $2
+where listing_id = any($1::bigint[])
+"""
+
+
+async def leave(conn: Connection, listing_ids: Sequence[int], reason: str) -> None:
+    """These locked listings are out of sale by somebody else's doing: asked no more until they sell."""
+    await conn.execute(LEAVE, listing_ids, reason)
 
 
 POSTPONE = """

@@ -75,7 +75,7 @@ class Retiring:
         cost = connector.capabilities.write_cost
         try:
             async with self._channel.http.reserved(cost, Priority.NORMAL):
-                call = connector.retire(refs, out=batch[0].wants)
+                call = connector.retire(refs, out=batch[0].wants, again=batch[0].unsure)
                 results = await speak(self._core, self._channel, call, hears=False)
         except Refused as error:
             results = [RowResult(Outcome.REFUSED, error.reason)] * len(batch)
@@ -125,25 +125,21 @@ class Retiring:
         return batch
 
     async def _settle(self, batch: Sequence[Owed], results: Sequence[RowResult]) -> None:
-        out = batch[0].wants
+        out, found = batch[0].wants, dict(zip((x.listing_id for x in batch), results, strict=True))
         async with self._core.booking("retire_settle") as (conn, booking):
-            await shelf.lock(conn, [x.listing_id for x in batch], [])
-            confirmed, refused = [], []
-            for one, result in zip(batch, results, strict=True):
-                outcome = "retired" if out else "relisted"
-                if result.outcome is Outcome.REFUSED:
-                    outcome = "parked"
-                    reason = clean(result.reason)[:500]
-                    refused.append((one.listing_id, reason))
-                else:
-                    reason = ""
-                    confirmed.append((one.listing_id, out))
-                line = Line(outcome, one.sku, self._channel.id, one.listing_id, reason=reason)
-                booking.journal.append(line)
-            if confirmed:
-                await retiring.answered(conn, confirmed)
+            await shelf.lock(conn, list(found), [])
+            by = {o: [i for i, x in found.items() if x.outcome is o] for o in Outcome}
+            if by[Outcome.APPLIED]:
+                await retiring.answered(conn, [(i, out) for i in by[Outcome.APPLIED]])
+            if by[Outcome.NOT_APPLIED]:
+                await retiring.leave(conn, by[Outcome.NOT_APPLIED], "not_on_sale")
+            refused = [(i, clean(found[i].reason)[:500]) for i in by[Outcome.REFUSED]]
             if refused:
                 await retiring.park(conn, refused, booking.now)
+            booking.journal += [
+                _told(self._channel.id, one, result)
+                for one, result in zip(batch, results, strict=True)
+            ]
 
     async def _postpone(self, batch: Sequence[Owed], reason: str) -> None:
         low, high = PAUSE_S
@@ -163,5 +159,16 @@ def _keys(rows: Sequence[Shelf]) -> set[tuple[int, int]]:
     }
 
 
-def _kind(one: Owed) -> tuple[bool, str]:
-    return one.wants, one.batch_group
+def _kind(one: Owed) -> tuple[bool, bool, str]:
+    return one.wants, one.unsure, one.batch_group
+
+
+def _told(channel_id: int, one: Owed, result: RowResult) -> Line:
+    """What became of a listing that was to be out of sale, or back."""
+    reason = clean(result.reason)[:500]
+    if result.outcome is Outcome.NOT_APPLIED:
+        detail: dict[str, object] = {"why": reason}
+        return Line("skipped", one.sku, channel_id, one.listing_id, 0, 0, "not_on_sale", detail)
+    if result.outcome is Outcome.REFUSED:
+        return Line("parked", one.sku, channel_id, one.listing_id, reason=reason)
+    return Line("retired" if one.wants else "relisted", one.sku, channel_id, one.listing_id)

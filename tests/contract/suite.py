@@ -374,13 +374,25 @@ class ConnectorSuite:
         for sku in ("A", "B"):
             await bench.store.edit(sku, 0)
         refs = [(await bench.refs())[sku] for sku in ("A", "B")]
-        for out in (True, True, False, False):
-            results = await connector.retire(refs, out=out)
+        for out, again in ((True, False), (True, True), (False, False), (False, True)):
+            results = await connector.retire(refs, out=out, again=again)
             assert [one.outcome for one in results] == [Outcome.APPLIED] * 2
             assert [bench.store.on_sale(sku) for sku in ("A", "B", "C")] == [not out, not out, True]
             rows = {row.sku: row for row in await bench.listings()}
             assert rows.keys() >= {"A", "B", "C"}, "the catalogue lists it all the same"
             assert [x.quantity for x in await connector.read(refs)] == [0, 0]
+
+    async def test_what_somebody_else_took_out_of_sale_is_left_alone(self, bench):
+        connector = bench.connector
+        if not connector.capabilities.retires:
+            pytest.skip("no listing can be taken out of sale here")
+        await bench.store.edit("A", 0)
+        await bench.store.edit("B", 0)
+        refs = [(await bench.refs())[sku] for sku in ("A", "B")]
+        bench.store.hide("A")
+        results = await connector.retire(refs, out=True, again=False)
+        assert [one.outcome for one in results] == [Outcome.NOT_APPLIED, Outcome.APPLIED]
+        assert [bench.store.on_sale(sku) for sku in ("A", "B")] == [False, False]
 
     async def test_what_cannot_be_taken_out_of_sale_answers_for_itself(self, bench):
         connector = bench.connector
@@ -390,7 +402,7 @@ class ConnectorSuite:
         bench.store.faults.refuse_skus = {"B"}
         refs = await bench.refs()
         unknown = replace(refs["A"], remote=self.unknown.remote, sku=self.unknown.sku)
-        results = await connector.retire([refs["A"], refs["B"], unknown], out=True)
+        results = await connector.retire([refs["A"], refs["B"], unknown], out=True, again=False)
         assert results[0].outcome is Outcome.APPLIED
         assert [one.outcome for one in results[1:]] == [Outcome.REFUSED] * 2
         assert all(one.reason for one in results[1:])

@@ -172,6 +172,25 @@ async def test_what_is_refused_is_parked_until_somebody_acts(plan: Town) -> None
     assert not shop.on_sale()
 
 
+async def test_what_the_shop_itself_hid_is_not_brought_back(plan: Town) -> None:
+    shop = await shop_with(plan, ORDERS)
+    shop.shop.hide("MUG")
+    await shop.uk.sell({"MUG": 5})
+    await shop.rest()
+    assert await plan.rows("select retired from retirement") == [(False,)]
+    reasons = await plan.rows(
+        "select reason from journal where outcome = 'skipped' and sku = 'MUG'"
+    )
+    assert ("not_on_sale",) in reasons
+    plan.clock.forward(3600)
+    await shop.rest()
+    await shop.uk.edit("MUG", 4)
+    await shop.rest()
+    assert plan.shelves("MUG") == {"uk": 4, "shop": 4}
+    assert not shop.on_sale(), "nobody but the shop may bring it back"
+    assert await shop.told() == []
+
+
 async def test_what_may_show_more_meanwhile_is_not_retired(plan: Town) -> None:
     shop = await shop_with(plan, ORDERS)
     await shop.uk.sell({"MUG": 5})

@@ -168,6 +168,10 @@ class WooCommerceStandin:
         """Whether shoppers find it."""
         return self.shop.by_sku(sku).status == "publish"
 
+    def hide(self, sku: str) -> None:
+        """Somebody who works there makes a draft of it."""
+        self.shop.by_sku(sku).status = "draft"
+
     def shelves(self) -> dict[str, int]:
         return {
             p.sku: p.stock
