@@ -42,6 +42,9 @@ class Intake:
     async def run(self) -> None:
         """Book events until cancelled."""
         while True:
+            if not self._core.leads():
+                await rung(self._core.bells.intake, POLL_S)
+                continue
             try:
                 took = await self.step()
                 while took >= BATCH and self._limit == BATCH:

@@ -124,6 +124,7 @@ class Daemon:
     async def _start(self) -> None:
         db = self._storage.db
         self.core = Core(db, self.metrics, Rulebook({}))
+        self.core.leads = lambda: self._storage.leading
         await housekeeping.retain(self.core, self._settings.sync)
         self._walking.join(self.core)
         await self._take_rules(await self._in_force(self._settings))
@@ -207,8 +208,10 @@ class Daemon:
             return found
 
     async def _take_rules(self, found: InForce) -> None:
-        async with self._storage.db.transaction("keep_rules") as conn:
-            await keep(conn, found, utc_now())
+        """Go by these rules; what is in force for everybody is said by the daemon that leads alone."""
+        if self._storage.leading:
+            async with self._storage.db.transaction("keep_rules") as conn:
+                await keep(conn, found, utc_now())
         self._walking.adopt(found)
         await bundles.take_up(self.core, self._settings)
 
@@ -284,8 +287,9 @@ class Daemon:
             if self._lag.healthy():
                 notify.watchdog()
             await asyncio.sleep(min(interval_s or STATUS_S, STATUS_S))
-            if self._walking.pending and not self._storage.leading:
-                with suppress(DatabaseAway):
+            if not self._storage.leading:
+                # another daemon may have cut a channel over, whatever our configuration says
+                with suppress(DatabaseAway, ConfigError):
                     await self._switched()
             closed = sum(1 for c in self.core.channels.values() if c.closed)
             notify.status(f"{len(self.core.channels)} channels, {closed} closed")
@@ -314,9 +318,11 @@ class Daemon:
     async def _take_up(self, new: Settings) -> None:
         plan = await prepare(self._settings, new, self.core.rulebook, self._in_force, self.metrics)
         replaced = [c for c in self.core.channels.values() if c.name in plan.stops]
-        await bundles.take_up(self.core, plan.settings)
-        async with self._storage.db.transaction("keep_rules") as conn:
-            await keep(conn, plan.found, utc_now())
+        if self._storage.leading:
+            await bundles.take_up(self.core, plan.settings)
+        if self._storage.leading:
+            async with self._storage.db.transaction("keep_rules") as conn:
+                await keep(conn, plan.found, utc_now())
         # one step, no await: from here on everybody sees the new rules
         self._settings = plan.settings
         for channel_id in plan.gone:

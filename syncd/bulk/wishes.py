@@ -34,6 +34,10 @@ class Bulk:
         """Take wishes until cancelled."""
         started = False
         while True:
+            if not self._core.leads():
+                started = False
+                await rung(self._core.bells.wishes, POLL_S)
+                continue
             try:
                 if not started:
                     async with self._core.db.transaction("restart_wishes") as conn:

@@ -76,6 +76,8 @@ class Core:
     new_key: Callable[[], UUID] = uuid4
     paused: set[int] = field(default_factory=set)
     """Channels being cut over: their events wait until it is known by which rule they are booked."""
+    leads: Callable[[], bool] = lambda: True
+    """False while another daemon leads on this database: it alone books, by the rules in force."""
     statements_counted: int = 0
     _open: set[asyncio.Future[None]] = field(default_factory=set)
     gather_s: float = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from syncd.demo.standins.base import Standin
 from tests.daemon.daemon import Process, until
@@ -80,3 +81,29 @@ async def test_a_shop_feeds_another_warehouse_and_a_crash_begins_the_cut_over_an
     )
     assert await process.asked(level) == units["ITEM-01"] - 4
     assert process.said("walker.failed") == []
+
+
+async def test_a_daemon_that_stands_by_with_an_old_configuration_books_nothing(
+    process: Process,
+    make_process: Callable[..., Process],
+    own_dsn: str,
+    stores: dict[str, Standin],
+    units: dict[str, int],
+) -> None:
+    """It was not reloaded: by its rule the levels of the shop would be booked beside its orders."""
+    second = make_process(own_dsn, stores)
+    second.config["http"]["public_url"] = process.config["http"]["public_url"]
+    second.write()
+    await second.start()
+    await until(lambda: second.said("daemon.standby"), 10, "the second stands by")
+    process.config["channels"]["shopify"]["edits"] = "overwrite"
+    await cut_over(process, "shopify")
+    for n in range(5):
+        await stores["shopify"].sell({f"ITEM-{n:02}": 1})
+    await until(lambda: not wrong(units, stores), SETTLE_S, lambda: str(wrong(units, stores)))
+    told = await second.metrics()
+    assert not [key for key, count in told.items() if key[0] == "movements_total" and count]
+    rule = "select truth from rule_in_force r join channel c on c.id = r.channel_id where c.name = 'shopify'"
+    assert await process.asked(rule) == "orders"
+    await second.kill()
+    assert await process.asked(rule) == "orders"
