@@ -165,7 +165,13 @@ class Sweeper:
                 if row.quantity is not None and self._differs(row, now):
                     differing.append(_found(now, row, row.quantity, part))
             tell_in_flight(booking, _in_flight(pairs), self._channel.id)
-            if differing:
+            if differing and part.asked_before and rules.follows_edits:
+                # nobody knows when each of these was read: they are read again, one by one
+                ids = sorted(found.listing_id for found in differing)
+                await shelf.lock(conn, ids, [])
+                await shelf.wish(conn, ids, "swept", booking.now)
+                booking.lanes.add(self._channel.id)
+            elif differing:
                 await book_readings(conn, booking, differing, turn, asked_at)
             for row, now in pairs:
                 if now.skip == "relinked":

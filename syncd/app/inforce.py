@@ -9,7 +9,7 @@ from datetime import datetime
 from syncd.app.build import moved, rulebook_of
 from syncd.app.bundles import problems_with
 from syncd.config import Settings
-from syncd.db import catalog, cutovers, hearing, status, switches
+from syncd.db import catalog, cutovers, hearing, order_holds, status, switches
 from syncd.db.cutovers import RuleRow
 from syncd.db.pool import Connection
 from syncd.errors import ConfigError
@@ -79,6 +79,7 @@ async def keep(conn: Connection, found: InForce, now: datetime) -> None:
     for row in found.fresh:
         await cutovers.keep_rule(conn, row, now)
     await cutovers.switch_off(conn, found.off)
+    await order_holds.end_all(conn, found.off)
 
 
 def _old(row: RuleRow | None, rules: ChannelRules, places: Mapping[str, int | None]) -> InForceRule:

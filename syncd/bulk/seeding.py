@@ -10,12 +10,16 @@ from syncd.connectors.budget import Priority
 from syncd.connectors.http import priority
 from syncd.corridor import Channel, Core, fetch_orders
 from syncd.corridor.speaking import speak
-from syncd.db import catalog
+from syncd.db import catalog, order_holds
+from syncd.db.journal import Line
 from syncd.errors import SyncdError
 from syncd.fanout import CataloguePage, enter_page
 from syncd.stock.model import Kind, Truth
 
 PIECE = 500
+TOLD = 1000
+"""So many open orders are told of at most."""
+
 SEED_ORDERS = timedelta(days=60)
 """Before a seed, orders changed in this time are made known: what they hold is inside the count."""
 
@@ -36,7 +40,39 @@ async def seed(core: Core, warehouses: Sequence[str]) -> dict[str, object]:
         seeded[channel.name] = count
     for channel_id in core.channels:
         core.bells.sweeps[channel_id].set()
-    return {"seeded": seeded}
+    undated = await _tell_undated(core, sorted(sources))
+    return {"seeded": seeded, **({"undated": undated} if undated else {})}
+
+
+async def _tell_undated(core: Core, warehouse_ids: Sequence[int]) -> list[dict[str, object]]:
+    """Open orders that a count cannot date: a person knows whether what they took was counted.
+
+    They are taken to be inside it, as every order known before.
+    """
+    channels = [
+        channel.id
+        for channel in core.channels.values()
+        if channel.rules.truth is Truth.ORDERS and channel.connector.capabilities.undated
+    ]
+    if not channels:
+        return []
+    async with core.booking("seed_undated") as (conn, booking):
+        since = booking.now - core.rulebook.picked_within
+        found = await order_holds.undated(conn, channels, warehouse_ids, since, TOLD)
+        told = [
+            {
+                "channel": one.channel,
+                "order": one.number or one.order_id,
+                "placed_at": str(one.placed_at),
+                "units": one.units,
+            }
+            for one in found
+        ]
+        booking.journal += [
+            Line("undated", "", one.channel_id, reason="open when it was counted", detail=detail)
+            for one, detail in zip(found, told, strict=True)
+        ]
+    return told
 
 
 async def _sources(core: Core, warehouses: Sequence[str]) -> dict[int, tuple[Channel, str | None]]:

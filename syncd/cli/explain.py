@@ -112,6 +112,10 @@ def _show_warehouse(part: WarehousePart) -> None:
     if part.accounts:
         click.echo("  in escrow:")
         table([(x.channel, str(x.units), _under_way(x)) for x in part.accounts], "    ")
+    for held in part.holds:
+        ends = f"until {moment(held.until)}" if held.until else "until it is paid or cancelled"
+        said = f"order {held.order} on {held.channel} holds {held.units}, {held.taken} of them off its shelf"
+        click.echo(printable(f"  {said}, {ends}"))
     if part.newest:
         click.echo("  newest:")
         rows = [

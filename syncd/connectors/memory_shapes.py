@@ -30,6 +30,8 @@ class LineBody(msgspec.Struct, frozen=True):
     taken: _Count
     """Below 0 where units came back to another location than they were sent from."""
     kept: _Count
+    sold: _Count | None = None
+    waits: _Count = 0
 
     def __post_init__(self) -> None:
         if min(self.taken, self.kept) < 0 and not self.location:
@@ -47,6 +49,8 @@ class OrderBody(msgspec.Struct, frozen=True):
     lines: tuple[LineBody, ...]
     placed: _Moment | None = None
     """Where the store does not say when its shelf moved: between this and `at`, when it says so."""
+    payable_until: _Moment | None = None
+    """The store takes no payment of it any more after this; None: until it is cancelled."""
 
     def told(self, now: datetime) -> OrderBody:
         """The order as the store tells of it at this time."""
@@ -55,7 +59,14 @@ class OrderBody(msgspec.Struct, frozen=True):
     def seen(self) -> OrderSeen:
         lines = tuple(
             LineSeen(
-                line.line, line.taken, line.kept, line.listing, sku=line.sku, location=line.location
+                line.line,
+                line.taken,
+                line.kept,
+                line.listing,
+                sku=line.sku,
+                location=line.location,
+                sold=line.sold,
+                waits=line.waits,
             )
             for line in self.lines
         )
@@ -69,6 +80,7 @@ class OrderBody(msgspec.Struct, frozen=True):
             self.terminal,
             self.kind,
             span=(self.placed, self.at) if self.placed else None,
+            payable_until=self.payable_until,
         )
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from syncd.config.values import LastingDuration
 from syncd.connectors.base import (
     Clock,
     Options,
@@ -79,6 +80,10 @@ class MemoryOptions(Options):
     sells_below_zero: bool = False
     retires: bool = False
     """Products can be taken out of sale and back."""
+    takes_when_paid: bool = False
+    """An unpaid order takes nothing off the shelf yet."""
+    unpaid_expires: LastingDuration | None = None
+    """So long after it was placed the store still takes payment of an order; None: always."""
     dates_moves: bool = True
     """False: orders say when they were placed, and not when they moved a shelf."""
     echoes: bool = True
@@ -313,12 +318,26 @@ class MemoryStore:
             ):
                 raise ValueError(f"cannot sell {units} of {sku}")
         order = str(self._number())
+        waits = self.character.takes_when_paid and not paid
         rows = tuple(
-            LineBody(f"{order}.{n}", self.items[sku].remote, sku, place, units, units)
+            LineBody(
+                f"{order}.{n}",
+                self.items[sku].remote,
+                sku,
+                place,
+                0 if waits else units,
+                units,
+                0 if waits else units,
+                units if waits else 0,
+            )
             for n, (sku, units) in enumerate(lines.items(), 1)
         )
-        placed = None if self.character.dates_moves else self.clock()
-        said = OrderBody(order, f"#{order}", 0, self.clock(), paid, False, Kind.SALE, rows, placed)
+        now, ends = self.clock(), self.character.unpaid_expires
+        placed = None if self.character.dates_moves else now
+        until = now + ends if ends and not paid else None
+        said = OrderBody(
+            order, f"#{order}", 0, now, paid, False, Kind.SALE, rows, placed, payable_until=until
+        )
         self._save(said)
         for row in rows:
             self._move(row.sku, place, -row.taken, "sale", order)
@@ -327,7 +346,7 @@ class MemoryStore:
     async def cancel(self, order: str) -> None:
         """Cancel; everything still held goes back on the shelf."""
         old = self._orders[order]
-        lines = tuple(msgspec.structs.replace(line, taken=0, kept=0) for line in old.lines)
+        lines = tuple(msgspec.structs.replace(line, taken=0, kept=0, waits=0) for line in old.lines)
         self._save(
             msgspec.structs.replace(old, lines=lines, terminal=True, kind=Kind.CANCELLATION),
             moved=True,
@@ -349,7 +368,17 @@ class MemoryStore:
 
     async def pay(self, order: str) -> None:
         """The payment of an unpaid order arrives."""
-        self._save(msgspec.structs.replace(self._orders[order], paid=True))
+        old = self._orders[order]
+        lines = tuple(
+            msgspec.structs.replace(
+                x, taken=x.taken + x.waits, sold=(x.sold or 0) + x.waits, waits=0
+            )
+            for x in old.lines
+        )
+        waited = any(line.waits for line in old.lines)
+        self._save(msgspec.structs.replace(old, paid=True, lines=lines), moved=waited)
+        for line in old.lines:
+            self._move(line.sku, line.location, -line.waits, "sale", order)
 
     async def edit(self, sku: str, quantity: int, location: str | None = None) -> None:
         """A person types a new count."""

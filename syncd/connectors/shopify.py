@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -67,7 +68,7 @@ from syncd.connectors.shopify_answers import (
 )
 from syncd.connectors.shopify_facts import facts, order_gone, stamp
 from syncd.connectors.shopify_grant import Credentials, Grant
-from syncd.connectors.shopify_places import by_place
+from syncd.connectors.shopify_places import OF_FULFILMENT, PLACE_TOPICS, by_place
 from syncd.errors import BadFact, ChannelClosed, Refused, RetryLater, Unsigned
 from syncd.stock.model import Edits, Fact, ListingSeen, OrderHint, OrderSeen, Reading, Truth
 
@@ -165,7 +166,7 @@ class ShopifyOptions(Options):
 
 CAPABILITIES = Capabilities(
     truth=Truth.LEVELS,
-    edits=frozenset({Edits.ADOPT, Edits.OVERWRITE}),
+    edits=frozenset(Edits),
     write=WriteKind.CAS,
     batch_max=250,
     batch_atomic=True,
@@ -182,6 +183,9 @@ CAPABILITIES = Capabilities(
     budget_rate=100.0,
 )
 
+BY_LOCATION = replace(CAPABILITIES, topics=TOPICS | PLACE_TOPICS)
+"""Where an order counts elsewhere, or nowhere, depending on the location it is sent from."""
+
 
 class Shopify:
     """One shop. Ids are numeric text: an item's inventory item, a location's location.
@@ -193,7 +197,7 @@ class Shopify:
     def __init__(
         self, options: ShopifyOptions, http: Http, clock: Clock, *, by_location: bool = False
     ) -> None:
-        self.capabilities = CAPABILITIES
+        self.capabilities = BY_LOCATION if by_location else CAPABILITIES
         self._options = options
         self._http = http
         self._http.base_url = http.base_url or options.base_url
@@ -281,7 +285,7 @@ class Shopify:
             if len(nodes) != len(ids):
                 raise RetryLater(f"asked for {len(ids)} items, got {len(nodes)}")
             for item, node in zip(ids, nodes, strict=True):
-                found[item, location] = reading(item, location, node)
+                found[item, location] = reading(item, location, node, data.get("_answered_at"))
         nowhere = [Reading(ref.remote, ref.location, None, missing=True) for ref in refs]
         return [found.get((r.remote, r.location), r) for r in nowhere]
 
@@ -402,7 +406,16 @@ class Shopify:
                 return
 
     async def orders(self, ids: Sequence[str]) -> Sequence[OrderSeen]:
-        return [await self._whole_order(gid("Order", order)) for order in ids]
+        named = [await self._gid_of(order) for order in ids]
+        return [await self._whole_order(one) for one in dict.fromkeys(named) if one]
+
+    async def _gid_of(self, order: str) -> str:
+        """Of a fulfilment order, that of its order; empty: it is not there any more."""
+        if not order.startswith(OF_FULFILMENT):
+            return gid("Order", order)
+        variables = {"id": gid("FulfillmentOrder", order.removeprefix(OF_FULFILMENT))}
+        data = await self._ask("fulfilment_order", docs.ORDER_OF_FULFILMENT, variables, cost=2)
+        return next((str(x["orderId"]) for x in data.get("nodes") or () if x), "")
 
     async def _whole_order(self, gid: str) -> OrderSeen:
         after: str | None = None
@@ -562,7 +575,7 @@ class Shopify:
             self._raise(op, errors, told, writes=writes)
         if not isinstance(data, dict):
             raise RetryLater("an answer without data", maybe_applied=writes)
-        return data
+        return {**data, "_answered_at": answer.date}
 
     def _raise(self, op: str, errors: Any, told: Mapping[str, Any], *, writes: bool) -> None:
         """Top-level errors. Reads accept no partial data: what failed must not look deleted."""
@@ -594,7 +607,7 @@ def _only_writes_apply(writes: bool) -> Iterator[None]:
         raise RetryLater(error.reason, after_s=error.after_s, throttled=error.throttled) from error
 
 
-_ENUM_TOPICS = {topic.replace("/", "_").upper(): topic for topic in TOPICS}
+_ENUM_TOPICS = {topic.replace("/", "_").upper(): topic for topic in TOPICS | PLACE_TOPICS}
 
 
 PLATFORM = Platform(

@@ -16,7 +16,7 @@ from syncd.connectors import shopify_shapes as shapes
 from syncd.connectors.base import Outcome, RowResult, WriteRow
 from syncd.connectors.budget import Budget
 from syncd.connectors.http import Answer, error_words
-from syncd.connectors.shopify_facts import KEPT_OFF_SHELF, order_seen, stamp, tail, units
+from syncd.connectors.shopify_facts import KEPT_OFF_SHELF, Refunded, order_seen, stamp, tail, units
 from syncd.connectors.shopify_places import Placed, PutBack
 from syncd.errors import BadFact, ChannelClosed, Refused, RetryLater
 from syncd.stock.model import ListingSeen, OrderSeen, Reading
@@ -95,7 +95,9 @@ def sellable(parts: Sequence[shapes.Quantity]) -> tuple[int, datetime | None]:
         raise RetryLater(f"a level that cannot be: {error}") from error
 
 
-def reading(item: str, location: str, node: shapes.ItemRead | None) -> Reading:
+def reading(
+    item: str, location: str, node: shapes.ItemRead | None, answered_at: datetime | None = None
+) -> Reading:
     if node is None or node.tracked is msgspec.UNSET:
         return Reading(item, location, None, missing=True)
     if node.id != gid("InventoryItem", item):
@@ -106,7 +108,7 @@ def reading(item: str, location: str, node: shapes.ItemRead | None) -> Reading:
     if not node.tracked:
         return Reading(item, location, None)
     quantity, at = sellable(level.quantities)
-    return Reading(item, location, quantity, at)
+    return Reading(item, location, quantity, at, answered_at=answered_at)
 
 
 def listings(
@@ -166,11 +168,9 @@ def order_of(
     lines: Sequence[shapes.OrderLine],
     refunded: Sequence[shapes.RefundLine],
 ) -> OrderSeen:
-    off_shelf: dict[str, int] = {}
+    given = Refunded()
     for row in refunded:
-        if row.restock_type.lower() == KEPT_OFF_SHELF:
-            line = number_in(row.line_item.id, "LineItem")
-            off_shelf[line] = off_shelf.get(line, 0) + row.quantity
+        given.add(number_in(row.line_item.id, "LineItem"), row.quantity, row.restock_type)
     rows = [
         (
             number_in(line.id, "LineItem"),
@@ -181,10 +181,9 @@ def order_of(
         )
         for line in lines
     ]
-    restocked = any(row.restock_type.lower() != KEPT_OFF_SHELF for row in refunded)
     try:
         at = [when for refund in order.refunds if (when := stamp(refund.created_at))]
-        return order_seen(order, rows, off_shelf, at, restocked)
+        return order_seen(order, rows, given, at)
     except (BadFact, ValueError) as error:
         raise RetryLater(f"an order that cannot be: {error}") from error
 

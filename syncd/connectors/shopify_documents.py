@@ -167,6 +167,11 @@ query Fulfilments($id: ID!, $after: String) {{
   }}
 }}"""
 
+ORDER_OF_FULFILMENT = """\
+query OrderOfFulfilment($id: ID!) {
+  nodes(ids: [$id]) { ... on FulfillmentOrder { orderId } }
+}"""
+
 MORE_FULFILMENT_LINES = f"""\
 query MoreFulfilmentLines($id: ID!, $after: String) {{
   nodes(ids: [$id]) {{
@@ -217,6 +222,7 @@ DOCUMENTS = {
     "RefundPlaces": REFUND_PLACES,
     "Fulfilments": FULFILMENTS,
     "MoreFulfilmentLines": MORE_FULFILMENT_LINES,
+    "OrderOfFulfilment": ORDER_OF_FULFILMENT,
     "WebhookList": WEBHOOK_LIST,
     "WebhookCreate": WEBHOOK_CREATE,
     "WebhookUpdate": WEBHOOK_UPDATE,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from syncd.connectors import shopify_shapes as shapes
+from syncd.connectors.shopify_places import OF_FULFILMENT, PLACE_TOPICS
 from syncd.errors import BadFact
 from syncd.stock.model import (
     QUANTITY_LIMIT,
@@ -24,8 +26,8 @@ from syncd.stock.model import (
 
 T = TypeVar("T")
 
-PAID = frozenset({"paid", "partially_refunded", "refunded"})
-"""Financial states in which the money has come in."""
+PAID = frozenset({"paid", "partially_paid", "partially_refunded", "refunded"})
+"""Financial states in which money has come in. An order that was paid and then grew is paid in part."""
 
 KEPT_OFF_SHELF = "no_restock"
 """The restock type of a refund that puts nothing back (cancel, return, legacy_restock do)."""
@@ -67,18 +69,34 @@ def units(value: int) -> int:
     return value
 
 
+@dataclass(slots=True)
+class Refunded:
+    """Units refunded of an order, by line: all of them, and those that were put back nowhere."""
+
+    units: dict[str, int] = field(default_factory=dict)
+    off_shelf: dict[str, int] = field(default_factory=dict)
+    restocked: bool = False
+    """Some were put back."""
+
+    def add(self, line: str, quantity: int, restock_type: str | None) -> None:
+        self.units[line] = self.units.get(line, 0) + quantity
+        if restock_type is not None and restock_type.lower() == KEPT_OFF_SHELF:
+            self.off_shelf[line] = self.off_shelf.get(line, 0) + quantity
+        else:
+            self.restocked = True
+
+
 def order_seen(
     order: shapes.HookOrder | shapes.OrderPart,
     lines: Sequence[tuple[str, int, int, str, str]],
-    off_shelf: dict[str, int],
+    refunded: Refunded,
     refunded_at: Sequence[datetime],
-    restocked: bool,
 ) -> OrderSeen:
     """An order's state by Shopify's rules, the same from a webhook and from a query.
 
     `lines`: (line, current quantity, ordered quantity, variant id, sku). A line's current quantity
     already lacks what was refunded or edited away (vendor documentation), so it holds that plus
-    `off_shelf`, the units refunded without restock. This is true of cancelled orders too: cancelling
+    the units refunded without restock. This is true of cancelled orders too: cancelling
     with restock makes a refund of type cancel, cancelling without leaves the units off the shelf.
     The shelf moved last when the order was made, refunded or cancelled; when lines shrank without a
     refund, an edit did it, and the order's own time of change is the best there is.
@@ -90,7 +108,7 @@ def order_seen(
     moved = [made, *refunded_at] + ([cancelled] if cancelled else [])
     if not refunded_at and any(now != ordered for _, now, ordered, _, _ in lines):
         moved.append(changed)
-    kind = Kind.CANCELLATION if cancelled else Kind.REFUND if restocked else Kind.SALE
+    kind = Kind.CANCELLATION if cancelled else Kind.REFUND if refunded.restocked else Kind.SALE
     status = _financial(order)
     return OrderSeen(
         order=_order_id(order),
@@ -99,8 +117,10 @@ def order_seen(
         lines=tuple(
             LineSeen(
                 line=line,
-                taken=units(now + off_shelf.get(line, 0)),
+                taken=units(now + refunded.off_shelf.get(line, 0)),
                 kept=0 if cancelled else units(now),
+                # an edit that took units off a line took them out of its sale
+                sold=units(now + refunded.units.get(line, 0)),
                 alias=variant,
                 sku=sku,
             )
@@ -138,15 +158,10 @@ def order_gone(order: str, now: datetime) -> OrderSeen:
 
 def _order(body: bytes) -> Sequence[Fact]:
     order = _read(body, shapes.HookOrder)
-    off_shelf: dict[str, int] = {}
-    restocked = False
+    refunded = Refunded()
     for refund in order.refunds:
         for row in refund.refund_line_items:
-            if row.restock_type == KEPT_OFF_SHELF:
-                line = number(row.line_item_id)
-                off_shelf[line] = off_shelf.get(line, 0) + units(row.quantity)
-            else:
-                restocked = True
+            refunded.add(number(row.line_item_id), units(row.quantity), row.restock_type)
     lines = [
         (
             number(line.id),
@@ -161,7 +176,7 @@ def _order(body: bytes) -> Sequence[Fact]:
     if any(now < 0 or ordered < 0 for _, now, ordered, _, _ in lines):
         raise BadFact("an order line with a negative quantity")
     refunded_at = [at for refund in order.refunds if (at := stamp(refund.created_at))]
-    return (order_seen(order, lines, off_shelf, refunded_at, restocked),)
+    return (order_seen(order, lines, refunded, refunded_at),)
 
 
 def _level(body: bytes) -> Sequence[Fact]:
@@ -202,6 +217,26 @@ def _edit(body: bytes) -> Sequence[Fact]:
     return (OrderHint(number(_read(body, shapes.HookEdit).order_edit.order_id)),)
 
 
+def _assigned(body: bytes) -> Sequence[Fact]:
+    """Every fulfilment order that a message of these topics names; the order behind it is asked for."""
+    named = dict.fromkeys(_fulfilments(_read(body, dict[str, Any]), deep=4))
+    if not named:
+        raise BadFact("names no fulfilment order")
+    try:
+        return tuple(OrderHint(OF_FULFILMENT + tail(x, "FulfillmentOrder")) for x in named)
+    except ValueError as error:
+        raise BadFact(str(error)) from error
+
+
+def _fulfilments(said: Any, deep: int) -> Iterator[str]:
+    """The gids of fulfilment orders anywhere in a message: each topic puts them elsewhere."""
+    if isinstance(said, str) and said.startswith("gid://shopify/FulfillmentOrder/"):
+        yield said
+    elif deep and isinstance(said, dict | list):
+        for part in said.values() if isinstance(said, dict) else said:
+            yield from _fulfilments(part, deep - 1)
+
+
 def _uninstalled(body: bytes) -> Sequence[Fact]:
     _read(body, shapes.HookId)
     return (ChannelGone("the app was uninstalled from the shop"),)
@@ -225,6 +260,7 @@ _READERS: dict[str, Callable[[bytes], Sequence[Fact]]] = {
     "orders/delete": _order_named,
     "refunds/create": _refund,
     "app/uninstalled": _uninstalled,
+    **dict.fromkeys(PLACE_TOPICS, _assigned),
 }
 
 

@@ -12,6 +12,21 @@ from dataclasses import dataclass, replace
 
 from syncd.stock.model import LineSeen, OrderSeen
 
+PLACE_TOPICS = frozenset(
+    {
+        "fulfillment_orders/moved",
+        "fulfillment_orders/order_routing_complete",
+        "fulfillment_orders/cancelled",
+        "fulfillment_orders/split",
+        "fulfillment_orders/merged",
+    }
+)
+"""What says that an order's units may be sent from another location than before. They name fulfilment
+orders and no order (vendor documentation of the topics, read 2026-11-26)."""
+
+OF_FULFILMENT = "fulfilment-order:"
+"""Begins the name of an order of which only a fulfilment order is known yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -43,7 +58,7 @@ def by_place(seen: OrderSeen, placed: Sequence[Placed], back: Sequence[PutBack])
         mine = [p for p in placed if p.line == line.line]
         given = [b for b in back if b.line == line.line]
         held = _held(line.taken, mine, given)
-        lines += _split(line, held)
+        lines += _split(line, held, given)
     return replace(seen, lines=tuple(lines))
 
 
@@ -77,11 +92,22 @@ def _last(placed: Sequence[Placed]) -> str:
     return placed[-1].location if placed else ""
 
 
-def _split(line: LineSeen, held: dict[str, int]) -> Iterable[LineSeen]:
-    """One line a location; units refunded but not put back are kept by nobody."""
-    lost = max(line.taken - line.kept, 0)
+def _split(line: LineSeen, held: dict[str, int], back: Sequence[PutBack]) -> Iterable[LineSeen]:
+    """One line a location; units refunded but not put back are kept by nobody.
+
+    Each has sold what it holds and what came back there; what nobody says of, the first one has.
+    """
+    lost, sold = max(line.taken - line.kept, 0), dict[str, int]()
+    if line.sold is not None:
+        sold = {
+            place: units + sum(b.units for b in back if b.location == place)
+            for place, units in held.items()
+        }
+        for place in sorted(held)[:1]:
+            sold[place] += line.sold - sum(sold.values())
     for location, units in sorted(held.items()):
-        if units:
+        if units or sold.get(location):
             less = max(min(lost, units), 0)
             lost -= less
-            yield replace(line, location=location, taken=units, kept=units - less)
+            told = sold.get(location)
+            yield replace(line, location=location, taken=units, kept=units - less, sold=told)

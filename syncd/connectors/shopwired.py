@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
 
+from syncd.config.values import LastingDuration
 from syncd.connectors.base import (
     Capabilities,
     Clock,
@@ -115,6 +116,11 @@ class ShopWiredOptions(Options):
     this names the shop's habit. "cancelled": an order with a status of the type cancelled holds
     nothing. "refunded": nor does one whose money was returned in full. "never": both go on
     holding what they took."""
+
+    unpaid_expires: LastingDuration | None = None
+    """How long after it was placed an unpaid order can be paid in this shop; the units it waits for
+    are held on the other channels until then. Nothing in the API ends it: leave it out where people
+    may pay whenever they like, and such an order holds until it is paid or cancelled."""
 
     order_history_days: int = Field(default=30, ge=1, le=365)
     """How far back the six-hourly pass over old orders goes. Orders can only be asked for by
@@ -317,6 +323,8 @@ class ShopWired:
             refunded and options.restocks == "refunded"
         )
         waiting = status == "unpaid" and options.stock_moves_on == "finalized"
+        # a cancelled order does not say whether it was paid; one whose money was returned was
+        went = refunded or bool(found.get("refunds"))
         units: dict[tuple[str, str], int] = {}
         for line in as_rows(found.get("products")):
             sku = sku_of(line.get("sku"))
@@ -340,12 +348,15 @@ class ShopWired:
                     kept=0 if cancelled or refunded else quantity,
                     remote=sku,
                     sku=sku,
+                    sold=quantity if went or not (back or waiting) else 0,
+                    waits=quantity if waiting else 0,
                 )
                 for (line, sku), quantity in units.items()
             ),
             number=id_of(found.get("reference")),
             paid=status != "unpaid",
             kind=Kind.CANCELLATION if cancelled else Kind.REFUND if refunded else Kind.SALE,
+            payable_until=created + ends if (ends := options.unpaid_expires) else None,
         )
 
     # ---- reading

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from syncd.config.values import LastingDuration
 from syncd.connectors import woocommerce_oauth as oauth
 from syncd.connectors.base import (
     Capabilities,
@@ -74,7 +75,8 @@ PRODUCT_FIELDS = (
     "date_modified_gmt,variations"
 )
 ORDER_FIELDS = (
-    "id,number,status,date_created_gmt,date_modified_gmt,date_paid_gmt,line_items,refunds"
+    "id,parent_id,number,status,created_via,date_created_gmt,date_modified_gmt,date_paid_gmt,line_items,"
+    "refunds"
 )
 """No name and no address of a shopper is asked for."""
 
@@ -99,6 +101,9 @@ class WooCommerceOptions(Options):
     """One or several while rotating; the first signs new registrations."""
     auth: Literal["auto", "basic", "oauth1"] = "auto"
     """auto: Basic over https, OAuth 1.0a over http. A proxy that hides https needs oauth1."""
+    unpaid_expires: LastingDuration | None = None
+    """The shop's own "hold stock" time, after which it cancels unpaid orders of its checkout. What such
+    an order waits for is held on the other channels until then; left out, until it is cancelled."""
     calls_per_s: float | None = Field(default=None, gt=0, le=1000)
     """What the host allows; WooCommerce itself has no limit."""
 
@@ -232,9 +237,10 @@ class WooCommerce:
         body = decoded(event.body)
         if "id" not in body and "code" in body:
             return error_facts(body)
-        facts = order_facts if resource == "order" else product_facts
         try:
-            return facts(body, happened)
+            if resource == "product":
+                return product_facts(body, happened)
+            return order_facts(body, happened, self._options.unpaid_expires)
         except RetryLater as error:
             raise BadFact(error.reason) from error
 
@@ -387,7 +393,7 @@ class WooCommerce:
             try:
                 if row.get("refunds") and text(row.get("status")) not in OVER_STATUSES:
                     refunded = await self._refunded(id_of(row))
-                states.append(order_seen(row, refunded))
+                states.append(order_seen(row, refunded, self._options.unpaid_expires))
             except BadFact as error:
                 states.append(OrderUnreadable(id_of(row), str(error)))
         return states

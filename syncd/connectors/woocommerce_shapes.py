@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,13 @@ from syncd.stock.model import (
 
 OVER_STATUSES = frozenset({"cancelled", "refunded", "failed", "trash"})
 """Nobody keeps or waits for the goods any more, whatever the shelf was given back."""
+
+DRAFTS = frozenset({"checkout-draft", "auto-draft", "draft", "new"})
+"""No order yet: somebody is still at the checkout, or types one in."""
+
+ENDED_BY_THE_SHOP = "checkout"
+"""Of unpaid orders only those that came so are cancelled by the shop itself once its "hold stock"
+minutes are over; what an admin or an API made can be paid as long as it is there."""
 
 NO_SUCH_ORDER = "woocommerce_rest_shop_order_invalid_id"
 
@@ -117,7 +125,9 @@ def error_facts(body: Mapping[str, Any]) -> Sequence[Fact]:
     return () if body["code"] == NO_SUCH_ORDER else (SubscriptionChanged(),)
 
 
-def order_facts(body: dict[str, Any], happened: str) -> Sequence[Fact]:
+def order_facts(
+    body: dict[str, Any], happened: str, unpaid_expires: timedelta | None = None
+) -> Sequence[Fact]:
     """The whole order as it was at delivery; `{"id": N}` for the trash, which keeps its units.
 
     Partial refunds name no lines here, so such an order is fetched.
@@ -125,26 +135,33 @@ def order_facts(body: dict[str, Any], happened: str) -> Sequence[Fact]:
     refunded = body.get("refunds") and text(body.get("status")) not in OVER_STATUSES
     if happened == "deleted" or refunded or "line_items" not in body:
         return (OrderHint(id_of(body)),)
-    return (order_seen(body, {}),)
+    return (order_seen(body, {}, unpaid_expires),)
 
 
-def order_seen(row: dict[str, Any], refunded: Mapping[str, int]) -> OrderSeen:
+def order_seen(
+    row: dict[str, Any], refunded: Mapping[str, int], unpaid_expires: timedelta | None = None
+) -> OrderSeen:
     """One order. Raises BadFact for a quantity that is no whole number.
 
     Stamps are whole seconds: two states may share a version, and are fetched again by the core.
-    Only an order deleted for good is terminal: from every status there is a way on.
+    Only an order deleted for good is terminal: from every status there is a way on. A draft of the
+    checkout has a status of its own, and nothing is taken or kept for it.
     """
     order = id_of(row)
     created = stamp(row.get("date_created_gmt"))
     at = stamp(row.get("date_modified_gmt")) or created
     if at is None:
         raise BadFact(f"order {order} has no time of modification")
-    over = text(row.get("status")) in OVER_STATUSES
+    status, paid = text(row.get("status")), bool(row.get("date_paid_gmt"))
     lines = tuple(
         line
         for one in as_rows(row.get("line_items") or [])
-        if (line := _line(order, one, over=over, refunded=refunded)) is not None
+        if (line := _line(order, one, status, paid=paid, refunded=refunded)) is not None
     )
+    if number_of(row.get("parent_id")):
+        # a part of another order, whose lines wait for the same units (plugins for several vendors)
+        lines = tuple(replace(x, waits=0, sold=x.sold if x.taken else 0) for x in lines)
+    ends = unpaid_expires if text(row.get("created_via")) == ENDED_BY_THE_SHOP else None
     if len({line.line for line in lines}) < len(lines):
         raise BadFact(f"order {order} names a line twice")
     return OrderSeen(
@@ -153,18 +170,21 @@ def order_seen(row: dict[str, Any], refunded: Mapping[str, int]) -> OrderSeen:
         at=at,
         lines=lines,
         number=text(row.get("number")),
-        paid=bool(row.get("date_paid_gmt")),
-        kind=_KINDS.get(text(row.get("status")), Kind.SALE),
+        paid=paid,
+        kind=_KINDS.get(status, Kind.SALE),
         created=created,
+        payable_until=(created or at) + ends if ends else None,
     )
 
 
 def _line(
-    order: str, row: dict[str, Any], *, over: bool, refunded: Mapping[str, int]
+    order: str, row: dict[str, Any], status: str, *, paid: bool, refunded: Mapping[str, int]
 ) -> LineSeen | None:
     """`_reduced_stock` says what the line holds; without it nothing is held, fraction or not.
 
-    None: a free line, of no product, which holds nothing.
+    A paid line that holds nothing now and was given back, or may be paid again, held it before. What
+    is pending is kept for its payer by the shop, which shows it in no number (checked against the
+    plugin's source, 10.7.0). None: a free line, of no product, which holds nothing.
     """
     name = id_of(row)
     where = f"order {order} line {name}"
@@ -172,17 +192,24 @@ def _line(
     taken = 0 if reduced is None else whole(reduced, where)
     if not 0 <= taken <= QUANTITY_LIMIT:
         raise BadFact(f"{where}: {taken} units taken")
-    if over or (reduced is None and isinstance(quantity, float)):
-        kept = 0
+    over = status in OVER_STATUSES or status in DRAFTS
+    if (over or reduced is None) and isinstance(quantity, float):
+        kept = sold = waits = 0
     else:
-        kept = max(whole(quantity, where) - refunded.get(name, 0), 0)
+        quantity, given = whole(quantity, where), refunded.get(name, 0)
+        kept = 0 if over else max(quantity - given, 0)
+        came_back = paid and (bool(given) or status in ("cancelled", "refunded", "pending"))
+        sold = max(quantity, taken) if taken or came_back else 0
+        waits = kept if status == "pending" and not taken and not paid else 0
     product, variation = number_of(row.get("product_id")), number_of(row.get("variation_id"))
     remote, sku = variation or product, text(row.get("sku"))
     if not remote and not sku:
         if taken:
             raise BadFact(f"{where} holds {taken} units of no product")
         return None
-    return LineSeen(name, taken, kept, remote=remote, alias=product, sku=sku)
+    return LineSeen(
+        name, taken, kept, remote=remote, alias=product, sku=sku, sold=sold, waits=waits
+    )
 
 
 def _version(at: datetime) -> int:

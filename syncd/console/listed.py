@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from syncd.console import bundles, catalogue, explaining, looking, movements, orders, wishes
+from syncd.console import (
+    bundles,
+    catalogue,
+    explaining,
+    holds,
+    looking,
+    movements,
+    orders,
+    wishes,
+)
 from syncd.console.routes import Route
 
 ROUTES: tuple[Route, ...] = (
     *catalogue.ROUTES,
     *bundles.ROUTES,
     *explaining.ROUTES,
+    *holds.ROUTES,
     *looking.ROUTES,
     *wishes.ROUTES,
     *movements.ROUTES,

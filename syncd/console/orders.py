@@ -46,26 +46,33 @@ class OrderPosted(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     `version` grows with every state (left out: the time of this call): an older one changes nothing.
     `status` cancelled gives back every unit, or with `restock` false none. `at`: when the shelf moved.
+    `status` reserved books nothing and holds its units for the customer: no channel sells them, until
+    the order is posted as open or cancelled, or `reserved_until` has passed.
     """
 
     id: Name
     lines: Annotated[list[OrderLine], msgspec.Meta(max_length=1000)]
     number: Annotated[str, msgspec.Meta(max_length=255)] = ""
-    status: Literal["open", "cancelled"] = "open"
+    status: Literal["open", "reserved", "cancelled"] = "open"
     restock: bool = True
     version: Annotated[int, msgspec.Meta(ge=0, le=VERSION_LIMIT)] | None = None
     placed_at: Moment | None = None
     at: Moment | None = None
+    reserved_until: Moment | None = None
 
 
 class LineShown(msgspec.Struct):
-    """A line as it is booked: `taken` units off the shelf, `booked` of them in the ledger."""
+    """A line as it is booked: `taken` units off the shelf, `booked` of them in the ledger.
+
+    `held`: units that are promised and not booked.
+    """
 
     line: str
     sku: str | None
     warehouse: str | None
     taken: int
     booked: int
+    held: int
 
 
 class OrderShown(msgspec.Struct):
@@ -132,8 +139,10 @@ def seen_in(rules: Rulebook, body: OrderPosted) -> OrderSeen:
         at=body.at,
         lines=tuple(lines.values()),
         number=body.number,
+        paid=body.status != "reserved",
         kind=_kind(body),
         created=body.placed_at,
+        payable_until=body.reserved_until,
     )
 
 
@@ -155,14 +164,14 @@ def _beyond(line: OrderLine) -> str:
 def _line(body: OrderPosted, line: OrderLine, warehouse: str) -> LineSeen:
     back = line.cancelled + line.refunded
     restocked = back if line.restocked is None else line.restocked
-    taken, kept = line.quantity - restocked, line.quantity - back
+    taken, kept, sold = line.quantity - restocked, line.quantity - back, line.quantity
     if body.status == "cancelled":
         taken, kept = (0 if body.restock else taken), 0
-    return LineSeen(line.line, taken, kept, sku=line.sku, location=warehouse)
+    return LineSeen(line.line, taken, kept, sku=line.sku, location=warehouse, sold=sold)
 
 
 def _kind(body: OrderPosted) -> Kind:
-    if body.status == "open" and any(line.refunded for line in body.lines):
+    if body.status != "cancelled" and any(line.refunded for line in body.lines):
         return Kind.REFUND
     return Kind.CANCELLATION
 
@@ -171,6 +180,10 @@ def _refuse_times(body: OrderPosted, now: datetime) -> None:
     for field, at in (("at", body.at), ("placed_at", body.placed_at)):
         if at is not None and (at.year not in YEARS or at > now + AHEAD):
             raise invalid(FieldError("is no time at which this can have been", pointer=f"/{field}"))
+    if body.reserved_until is not None and body.status != "reserved":
+        raise invalid(FieldError("ends what is not reserved", pointer="/reserved_until"))
+    if body.reserved_until is not None and body.reserved_until.year not in YEARS:
+        raise invalid(FieldError("is no time that can come", pointer="/reserved_until"))
 
 
 async def _shown(
@@ -192,7 +205,12 @@ async def _shown(
         outcome,
         [
             LineShown(
-                row.line_id, skus.get(row.line_id), row.location or None, row.taken, row.booked
+                row.line_id,
+                skus.get(row.line_id),
+                row.location or None,
+                row.taken,
+                row.booked,
+                row.held,
             )
             for row in sorted(rows, key=lambda row: (row.line_id, row.location))
         ],

@@ -1,5 +1,5 @@
-"""What the API owes to what was posted: an order that came, or one that never did; and the orders that
-were posted, whenever somebody wants them fetched: no platform has them.
+"""What the API owes to what was posted: an order that came, or one that never did; the orders that
+were posted, whenever somebody wants them fetched: no platform has them; and holds that are over.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from syncd.console.orders import read_posted, seen_in
 from syncd.corridor import Core
 from syncd.db import bookmark, posted_orders, postings
 from syncd.errors import DatabaseAway
-from syncd.fanout import Heard, book, give_up, hear_orders
+from syncd.fanout import Heard, book, expire, give_up, hear_orders
 from syncd.stock.rulebook import INTERNAL
 from syncd.telemetry.logs import get_logger
 
@@ -31,7 +31,7 @@ class Upkeep:
         """Look every second until cancelled."""
         while True:
             try:
-                while await self.step():
+                while self._core.leads() and await self.step():
                     pass
             except DatabaseAway:
                 pass  # the next look finds it
@@ -43,8 +43,10 @@ class Upkeep:
             heard = await hear_orders(conn, booking, BATCH)
         async with self._core.booking("orders_unheard") as (conn, booking):
             given_up = await give_up(conn, booking, BATCH)
+        async with self._core.booking("holds_over") as (conn, booking):
+            over = await expire(conn, booking, BATCH)
         await self._rebook()
-        return BATCH in (heard, given_up)
+        return BATCH in (heard, given_up, over)
 
     async def _rebook(self) -> None:
         """Book posted orders that are wished for again: a first count freed what they hold."""

@@ -129,9 +129,69 @@ async def asked(conn: Connection, listing_ids: Sequence[int]) -> list[Look]:
     return [Look(*row) for row in await conn.fetch(ASKED, listing_ids)]
 
 
+PROMISED = """
+select l.order_id, l.line_id, l.location, l.item_id, l.warehouse_id, l.revision, o.number,
+    coalesce(o.placed_at, $3) as placed_at, least(l.held, greatest(l.taken - l.booked, 0)) as units
+from order_line l
+join sales_order o on o.channel_id = l.channel_id and o.order_id = l.order_id
+left join listing s on s.id = l.listing_id
+where l.channel_id = $1 and l.held <> 0 and l.part = 0 and l.item_id is not null
+  and l.warehouse_id is not null
+  and ($2::text[] is null or coalesce(s.location, l.location) = any($2))
+order by l.order_id, l.line_id, l.location
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """A line that promises something; `units` of it are off its shelf and not in the ledger."""
+
+    order_id: str
+    line_id: str
+    location: str
+    item_id: int
+    warehouse_id: int
+    revision: int
+    number: str
+    placed_at: datetime
+    units: int
+
+
+async def promised(
+    conn: Connection, channel_id: int, locations: Sequence[str] | None, now: datetime
+) -> list[Promised]:
+    """Lines at these locations (None: at all) that promise something."""
+    rows = await conn.fetch(PROMISED, channel_id, locations, now)
+    return [Promised(*row) for row in rows]
+
+
+TOOK = """
+update order_line l set booked = l.booked + g.units, held = l.held - g.units, revision = g.revision
+from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[])
+    as g(order_id, line_id, location, units, revision)
+where l.channel_id = $1 and l.order_id = g.order_id and l.line_id = g.line_id
+  and l.location = g.location and l.part = 0
+"""
+
+
+async def took(conn: Connection, channel_id: int, lines: Sequence[Promised]) -> None:
+    """What these lines had taken is booked now, by a step more of each."""
+    await conn.execute(
+        TOOK,
+        channel_id,
+        [x.order_id for x in lines],
+        [x.line_id for x in lines],
+        [x.location for x in lines],
+        [x.units for x in lines],
+        [x.revision + 1 for x in lines],
+    )
+
+
 BASELINE = """
-update order_line l set booked = l.taken
-where l.channel_id = $1 and l.booked <> l.taken and l.part = 0
+update order_line l
+set booked = l.taken, held = 0, held_until = null, based = null, came_back = null
+where l.channel_id = $1 and l.part = 0 and (l.booked <> l.taken or l.held <> 0
+    or l.based is not null or l.came_back is not null)
 """
 # the parts of bundles are booked from orders whatever the truth is
 
@@ -143,7 +203,8 @@ async def baseline(conn: Connection, channel_id: int) -> int:
 
 
 MOVE_LINES = """
-update order_line l set booked = l.taken, warehouse_id = m.warehouse_id
+update order_line l
+set booked = l.taken, warehouse_id = m.warehouse_id, based = null, came_back = null
 from (
     select x.order_id, x.line_id, x.location, g.warehouse_id
     from order_line x left join listing s on s.id = x.listing_id

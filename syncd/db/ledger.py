@@ -112,11 +112,16 @@ class LineRow:
     """Of that component in one bundle."""
     seeded_at: datetime | None = None
     """When its item was first counted there, as read; not stored with the line."""
+    held: int = 0
+    held_until: datetime | None = None
+    based: int | None = None
+    came_back: int | None = None
+    """These four are kept by `db/order_holds.py` alone, where they are in use."""
 
 
 LINES = """
 select l.channel_id, l.order_id, l.line_id, l.location, l.listing_id, l.item_id, l.warehouse_id,
-    l.taken, l.booked, l.revision, l.part, l.units, v.seeded_at
+    l.taken, l.booked, l.revision, l.part, l.units, v.seeded_at, l.held, l.held_until, l.based, l.came_back
 from unnest($1::int[], $2::text[]) as g(channel_id, order_id)
 join order_line l on l.channel_id = g.channel_id and l.order_id = g.order_id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
@@ -186,6 +191,7 @@ class LevelNow(Standing):
     delta: int
     inside: bool
     """True where some of it occurred before a count: that count takes it back."""
+    counted_at: datetime | None
 
 
 BOOK = f"""
@@ -207,7 +213,7 @@ with fresh as (
     returning item_id, warehouse_id, quantity, counted_at
 )
 select {columns("m", "m", moved=True)}, m.item_id, m.warehouse_id, s.delta,
-    coalesce(s.oldest <= m.counted_at, false) as inside
+    coalesce(s.oldest <= m.counted_at, false) as inside, m.counted_at
 from moved m join sums s using (item_id, warehouse_id)
 """
 
@@ -242,7 +248,7 @@ async def book(
 
 
 LEVELS = f"""
-select {columns("g", "v")}, g.item_id, g.warehouse_id, 0::bigint as delta, false as inside
+select {columns("g", "v")}, g.item_id, g.warehouse_id, 0::bigint as delta, false as inside, v.counted_at
 from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
 left join level v on v.item_id = g.item_id and v.warehouse_id = g.warehouse_id
 where {counts("g", "v")}
@@ -291,7 +297,7 @@ with counted as (
     order by o.channel_id, o.order_id
     for update
 ), freed as (
-    update order_line l set booked = 0 from held h
+    update order_line l set booked = 0, based = 0 from held h
     where l.channel_id = h.channel_id and l.order_id = h.order_id and l.line_id = h.line_id
       and l.location = h.location and l.part = h.part
 )
@@ -376,12 +382,21 @@ async def annotate(
 
 TAKE_ANNOTATIONS = """
 delete from annotation where listing_id = any($1::bigint[])
-returning listing_id, kind, coalesce(nullif(number, ''), order_id), units
+returning listing_id, kind, coalesce(nullif(number, ''), order_id) as number, units, at
 """
 
 
-async def take_annotations(
-    conn: Connection, listing_ids: Sequence[int]
-) -> list[tuple[int, str, str, int]]:
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Signed units by which an order says that it moved a listing, and when."""
+
+    listing_id: int
+    kind: str
+    number: str
+    units: int
+    at: datetime
+
+
+async def take_annotations(conn: Connection, listing_ids: Sequence[int]) -> list[Note]:
     """Take what orders said about these listings since the last difference was booked."""
-    return [tuple(row) for row in await conn.fetch(TAKE_ANNOTATIONS, listing_ids)]
+    return [Note(*row) for row in await conn.fetch(TAKE_ANNOTATIONS, listing_ids)]

@@ -366,11 +366,21 @@ create table order_line (
     revision integer not null,
     part bigint not null default 0,
     units integer not null default 1,
+    held bigint not null default 0,
+    held_until timestamp with time zone,
+    based bigint,
+    came_back bigint,
     constraint order_line_pkey PRIMARY KEY (channel_id, order_id, line_id, location, part)
 ) with (fillfactor=80);
+CREATE INDEX order_line_expiring ON public.order_line USING btree (held_until) WHERE (held_until IS NOT NULL);
+CREATE INDEX order_line_held ON public.order_line USING btree (item_id, warehouse_id) WHERE (held <> 0);
 comment on table order_line is 'What each order line holds off its shelf (taken) and what of it the ledger has (booked).';
 comment on column order_line.part is 'The component that this row holds of a bundle''s line; 0: the line itself, which books nothing where it has parts.';
 comment on column order_line.units is 'Units of the component in one bundle, as it was made when the line was first booked.';
+comment on column order_line.held is 'Units promised and not booked: they lower the other listings of the item, its own only by what is taken of them.';
+comment on column order_line.held_until is 'When the platform takes no payment any more; null: as long as it is not cancelled.';
+comment on column order_line.based is 'Where units are owed once paid: so many are owed unpaid, since a count or a cut-over lacks them; null: not known.';
+comment on column order_line.came_back is 'Where returned units are never owed back: so many of them were before that began; null: not known.';
 
 create table order_look (
     channel_id integer not null,

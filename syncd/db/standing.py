@@ -40,7 +40,13 @@ def columns(pair: str, level: str, *, moved: bool = False) -> str:
         {_components(pair)}) as parts,
     (select array_agg(array[p.component_id, a.channel_id::bigint, a.units])
      from component p join account a on a.item_id = p.component_id
-     where p.bundle_id = {pair}.item_id and a.warehouse_id = {pair}.warehouse_id) as part_accounts"""
+     where p.bundle_id = {pair}.item_id and a.warehouse_id = {pair}.warehouse_id) as part_accounts,
+    (select array_agg(array[x.listing_id, x.own, x.units]) from (
+        select coalesce(listing_id, 0) as listing_id,
+            sum(least(held, greatest(taken - booked, 0)))::bigint as own, sum(held)::bigint as units
+        from order_line
+        where item_id = {pair}.item_id and warehouse_id = {pair}.warehouse_id and held <> 0
+        group by 1) x) as holds"""
 
 
 def is_bundle(pair: str) -> str:
@@ -69,7 +75,7 @@ def _components(pair: str) -> str:
 
 
 def _left(level: str) -> str:
-    """What is left to sell of a component: its level less all that may be sold unseen."""
+    """What is left to sell of a component: its level less what is promised or may be sold unseen."""
     return f"""{level}.quantity + coalesce((select sum(s.others) from (
             select others from suspicion
             where item_id = {level}.item_id and warehouse_id = {level}.warehouse_id
@@ -78,7 +84,10 @@ def _left(level: str) -> str:
             where item_id = {level}.item_id and warehouse_id = {level}.warehouse_id
               and resolved_at is null and counted) s), 0)::bigint - coalesce((
             select sum(r.unseen) from sales r
-            where r.item_id = {level}.item_id and r.warehouse_id = {level}.warehouse_id), 0)::bigint"""
+            where r.item_id = {level}.item_id and r.warehouse_id = {level}.warehouse_id), 0)::bigint
+            - coalesce((select sum(o.held) from order_line o
+            where o.item_id = {level}.item_id and o.warehouse_id = {level}.warehouse_id
+              and o.held <> 0), 0)::bigint"""
 
 
 DATE = """

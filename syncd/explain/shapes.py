@@ -45,6 +45,17 @@ class AccountPart:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldPart:
+    """Units that an order promises and nobody has paid for; `taken` of them are off its own shelf."""
+
+    channel: str
+    order: str
+    units: int
+    taken: int
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class WarehousePart:
     """A level and the movements that made it."""
 
@@ -57,6 +68,8 @@ class WarehousePart:
     newest: tuple[MovementPart, ...]
     accounts: tuple[AccountPart, ...] = ()
     """Where the item is in escrow: they and what is under way make the level. Now only."""
+    holds: tuple[HoldPart, ...] = ()
+    """What orders promise now; nothing is kept of what they promised once but with each write."""
 
 
 @dataclass(frozen=True, slots=True)

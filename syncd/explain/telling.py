@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from syncd.db import accounts, history, ledger_marks
+from syncd.db import accounts, history, ledger_marks, order_holds
 from syncd.db import explain as rows_of
 from syncd.db.explain import LevelRow, LineRow, ListingRow, SuspenseRow
 from syncd.db.history import KindSum
+from syncd.db.order_holds import Hold
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf
 from syncd.explain.made import told_of
@@ -21,6 +22,7 @@ from syncd.explain.shapes import (
     AttemptPart,
     DeliveryPart,
     Explanation,
+    HoldPart,
     LinePart,
     ListingPart,
     MovementPart,
@@ -88,6 +90,9 @@ async def explain(
             for row in levels
             if row.seeded_at is not None
         ]
+        if at is None and any(row.holds for row in levels):
+            promised = await order_holds.open_holds(conn, sku=item.sku)
+            parts = [replace(part, holds=_holds(part, promised)) for part in parts]
     seen = _Seen(rules, levels, {p.warehouse: p.level for p in parts}, stopped, now, at)
     lines = _by_listing(told)
     return Explanation(
@@ -142,6 +147,14 @@ async def _warehouse(
         row.changed_at if at is None else None,
         tuple(SumPart(k.kind, k.count, k.units) for k in own),
         tuple(found),
+    )
+
+
+def _holds(part: WarehousePart, promised: Sequence[Hold]) -> tuple[HoldPart, ...]:
+    return tuple(
+        HoldPart(x.channel, x.number or x.order_id, x.units, x.taken, x.until)
+        for x in promised
+        if x.warehouse == part.warehouse
     )
 
 

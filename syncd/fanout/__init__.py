@@ -13,6 +13,7 @@ from syncd.fanout.joining import CataloguePage
 from syncd.fanout.listings import enter_page
 from syncd.fanout.owing import hold_items, owe_again, owe_items
 from syncd.fanout.postings import Outcome, Result, book_posted
+from syncd.fanout.promising import expire, take_promised
 from syncd.fanout.readings import Found, book_readings, lock_readings
 from syncd.fanout.unheard import give_up, hear_orders, settle_counted
 
@@ -31,6 +32,7 @@ __all__ = [
     "book_posted",
     "book_readings",
     "enter_page",
+    "expire",
     "give_up",
     "hear_orders",
     "hold_items",
@@ -38,4 +40,5 @@ __all__ = [
     "owe_again",
     "owe_items",
     "settle_counted",
+    "take_promised",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from syncd.db import alternation
 from syncd.db.catalog import ListingNow
 from syncd.db.journal import Line
+from syncd.db.ledger import Note
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf
 from syncd.fanout.booking import Booking
@@ -170,17 +171,15 @@ def _count(booking: Booking, channel_id: int, row: Known, cause: Cause) -> None:
     )
 
 
-def explained(delta: int, notes: Sequence[tuple[str, str, int]]) -> tuple[Kind, str]:
+def explained(delta: int, notes: Sequence[Note]) -> tuple[Kind, str]:
     """The kind of a difference: what orders said if it adds up to it, else an edit on the channel."""
-    numbers = ", ".join(dict.fromkeys(number for _, number, _ in notes))[:200]
-    if notes and sum(units for _, _, units in notes) == delta:
-        return Kind(notes[-1][0]), numbers
+    numbers = ", ".join(dict.fromkeys(note.number for note in notes))[:200]
+    if notes and sum(note.units for note in notes) == delta:
+        return Kind(notes[-1].kind), numbers
     return Kind.EDIT, f"orders heard: {numbers}" if numbers else ""
 
 
-def tell_of_bundle(
-    booking: Booking, row: Shelf, observed: int, notes: Sequence[tuple[str, str, int]]
-) -> None:
+def tell_of_bundle(booking: Booking, row: Shelf, observed: int, notes: Sequence[Note]) -> None:
     """A bundle's shelf moved where levels are the truth: what no order explains somebody typed there."""
     kind, note = explained(observed - (row.shown or 0), notes)
     if kind is Kind.EDIT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from syncd.db import bookmark, marks, shelf
+from syncd.db import bookmark, marks, order_holds, shelf
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
 from syncd.fanout.booking import Booking, Heard
@@ -48,13 +48,7 @@ async def book(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> No
             await book_steps(conn, booking, steps, rows)
         if hints:
             await _hint(conn, booking, list(hints.values()))
-    fetch = [(h.channel_id, h.fact.order) for h in heard if isinstance(h.fact, OrderHint)]
-    if fetch:
-        await bookmark.wish_orders(conn, fetch, booking.now)
-        booking.lanes.update(channel for channel, _ in fetch)
-    if booking.unclear:
-        await bookmark.wish_orders(conn, booking.unclear, booking.now + AMBIGUOUS_WAIT)
-        booking.lanes.update(channel for channel, _ in booking.unclear)
+    await _wish_orders(conn, booking, heard)
     for one in heard:
         if isinstance(one.fact, ChannelGone):
             booking.closed[one.channel_id] = one.fact.reason
@@ -65,6 +59,22 @@ async def book(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> No
             line = Line("unreadable", "", one.channel_id, reason=one.fact.reason, detail=detail)
             booking.journal.append(line)
             booking.outcomes[one.channel_id, "poison"] += 1
+
+
+async def _wish_orders(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:
+    """Orders that have to be fetched; and those that are gone, which nobody pays any more."""
+    fetch = [(h.channel_id, h.fact.order) for h in heard if isinstance(h.fact, OrderHint)]
+    if fetch:
+        await bookmark.wish_orders(conn, fetch, booking.now)
+        booking.lanes.update(channel for channel, _ in fetch)
+    gone = [
+        (h.channel_id, h.fact.order) for h in heard if isinstance(h.fact, OrderSeen) and h.fact.gone
+    ]
+    if gone:
+        await order_holds.end(conn, gone)
+    if booking.unclear:
+        await bookmark.wish_orders(conn, booking.unclear, booking.now + AMBIGUOUS_WAIT)
+        booking.lanes.update(channel for channel, _ in booking.unclear)
 
 
 async def _news_of_items(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from syncd.db import bundles, catalog, ledger
 from syncd.db.catalog import LineFound, LineWanted
@@ -19,6 +20,8 @@ from syncd.fanout.places import told_by_location
 from syncd.fanout.states import Order
 from syncd.stock.match import Rule
 from syncd.stock.model import LineSeen, OrderSeen
+
+NOTHING_HELD: dict[str, Any] = {"held": 0, "held_until": None, "based": None, "came_back": None}
 
 LineKey = tuple[int, str, str, str]
 """(channel, order, line, location)."""
@@ -115,8 +118,8 @@ def _all_lines(seen: OrderSeen, stored: dict[tuple[str, str], LineRow]) -> Itera
     present = {(line.line, line.location): line for line in seen.lines}
     yield from present.values()
     for (line_id, location), row in stored.items():
-        if (line_id, location) not in present and row.taken:
-            yield LineSeen(line_id, taken=0, kept=0, location=location)
+        if (line_id, location) not in present and (row.taken or row.held):
+            yield LineSeen(line_id, taken=0, kept=0, location=location, sold=0)
 
 
 def _wanted(order: Order, line: LineSeen) -> LineWanted:
@@ -177,7 +180,14 @@ def _level(x: Resolved, row: LineRow) -> tuple[int, int] | None:
 def _part(x: Resolved, row: LineRow, seeded: Mapping[tuple[int, int], datetime]) -> Resolved:
     key = _level(x, row)
     assert key is not None
-    line = replace(x.line, taken=x.line.taken * row.units, kept=x.line.kept * row.units)
+    seen, units = x.line, row.units
+    line = replace(
+        seen,
+        taken=seen.taken * units,
+        kept=seen.kept * units,
+        sold=None if seen.sold is None else seen.sold * units,
+        waits=seen.waits * units,
+    )
     found = LineFound(None, *key, row.seeded_at or seeded.get(key), bundle=False)
     return Resolved(x.order, line, found, row, x.fresh, row.part, row.units)
 
@@ -204,6 +214,7 @@ def _carry_parts(
                         booked=row.booked * part.units,
                         revision=0,
                         seeded_at=None,
+                        **NOTHING_HELD,
                     )
                     for part in whole
                 ]

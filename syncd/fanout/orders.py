@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, LineRow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
-from syncd.fanout import edits, moving
+from syncd.fanout import edits, moving, promising
 from syncd.fanout.booking import Booking, Heard
 from syncd.fanout.lines import Resolved, resolved, skip_reason
 from syncd.fanout.owing import levels_now, owe_deliveries
@@ -43,6 +44,11 @@ class Step:
     row: LineRow
     delta: int
     taken_more: int
+    before: LineRow | None
+
+    @property
+    def held_more(self) -> int:
+        return promising.held_more(self.row, self.before)
 
 
 async def take_orders(conn: Connection, booking: Booking, heard: Sequence[Heard]) -> list[Step]:
@@ -56,7 +62,8 @@ async def take_orders(conn: Connection, booking: Booking, heard: Sequence[Heard]
         return []
     steps = await _steps(conn, booking, orders)
     await ledger.keep_lines(conn, _changed_rows(steps))
-    return [s for s in steps if s.delta or s.taken_more]
+    await promising.keep(conn, [(s.row, s.before) for s in steps])
+    return [s for s in steps if s.delta or s.taken_more or s.held_more]
 
 
 def listings_of(steps: Sequence[Step]) -> list[int]:
@@ -70,7 +77,7 @@ def levels_of(steps: Sequence[Step]) -> list[tuple[int, int]]:
         {
             (s.found.item_id, s.found.warehouse_id)
             for s in steps
-            if (s.delta or (s.taken_more and s.order.rules.truth is Truth.ORDERS))
+            if (s.delta or s.held_more or (s.taken_more and s.order.rules.truth is Truth.ORDERS))
             and s.found.item_id is not None
             and s.found.warehouse_id is not None
         }
@@ -106,7 +113,7 @@ def _step(booking: Booking, resolved: Resolved) -> Step:
     """
     order, line, found, before = resolved.order, resolved.line, resolved.found, resolved.before
     rules, seen = order.rules, order.seen
-    known = LineKnown(before.taken, before.booked, before.revision) if before else None
+    known = _known(before) if before else None
     skip = skip_reason(found)
     # a line that joins an order known before left the shelf after the count, however old the order
     inside = (
@@ -148,7 +155,14 @@ def _step(booking: Booking, resolved: Resolved) -> Step:
         resolved.units,
     )
     delta = 0 if found.bundle else done.delta
-    return Step(order, line, found, row, delta, 0 if inside or resolved.part else done.taken_more)
+    if not found.bundle:
+        row = promising.promised(row, seen, line, done, rules, booking.now)
+    taken_more = 0 if inside or resolved.part else done.taken_more
+    return Step(order, line, found, row, delta, taken_more, before)
+
+
+def _known(row: LineRow) -> LineKnown:
+    return LineKnown(row.taken, row.booked, row.revision, row.based, row.came_back)
 
 
 def _changed_rows(steps: Sequence[Step]) -> list[LineRow]:
@@ -193,12 +207,18 @@ async def _move_levels(
     # a shelf that moved without the ledger (restock = "never") does not show its target either
     moved = {(m.item_id, m.warehouse_id) for m in movements}
     levels = await _levels_besides(conn, shelves, certain, moved, inferred.moved)
+    promises = Counter[tuple[int, int]]()
+    for step in steps:
+        if step.held_more:
+            promises[step.row.item_id or 0, step.row.warehouse_id or 0] += step.held_more
     if movements:
         for now in await moving.book(conn, booking, movements):
             levels[now.item_id, now.warehouse_id] = now
             _count_oversold(booking, steps, now.item_id, now.quantity, now.delta)
         for movement in movements:
             booking.movements[movement.channel_id, movement.kind] += 1
+    if promises:
+        levels |= await promising.moved(conn, booking, promises)
     forced = await _look_where_unsure(conn, booking, shelves, certain)
     await owe_deliveries(conn, booking, shelves, levels, _received(steps), forced)
 
@@ -257,6 +277,8 @@ def _predict(steps: Sequence[Step], rows: Sequence[Shelf]) -> tuple[list[Shelf],
         rules, listing, seen = step.order.rules, step.found.listing_id, step.order.seen
         row = shelves.get(listing) if listing is not None else None
         if row is None or rules.truth is not Truth.ORDERS or not rules.sells_down:
+            continue
+        if not (step.delta or step.taken_more):
             continue
         now = ShelfNow(row.shown, row.shown_at, row.turn, row.attempt_open)
         span = seen.span or (seen.at, seen.at)

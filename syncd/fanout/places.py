@@ -26,6 +26,10 @@ def told_by_location(seen: OrderSeen, rows: dict[tuple[str, str], LineRow]) -> l
                 taken=state.taken,
                 booked=state.booked,
                 revision=state.revision,
+                held=0,
+                held_until=None,
+                based=None,
+                came_back=None,
             )
         rows[line_id, ""] = replace(whole, taken=0, booked=0)
         emptied.append(LineSeen(line_id, taken=0, kept=0))

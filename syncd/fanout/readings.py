@@ -9,17 +9,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from syncd.db import ledger, shelf
+from syncd.db import shelf
 from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout import edits, moving
 from syncd.fanout.booking import Booking
+from syncd.fanout.differences import Difference, booked, level_cause, notes_of
 from syncd.fanout.drifting import (
     Differing,
     Known,
-    explained,
     tell,
     tell_adopted,
     tell_in_flight,
@@ -154,7 +154,7 @@ async def _tell_edits(
     notes = {m.cause: m.note for m in movements if m.kind == Kind.EDIT}
     told = []
     for row in differing if notes else ():
-        note, reading = notes.get(_level_cause(booking, row)), found[row.listing_id]
+        note, reading = notes.get(level_cause(booking, row)), found[row.listing_id]
         if note is None or row.item_id is None or row.warehouse_id is None:
             continue
         asked = Asked(row.listing_id, row.sku, row.warehouse_id, shown=reading.quantity)
@@ -273,7 +273,7 @@ async def _movements(
     movements: list[Movement] = []
     received: dict[tuple[int, int], datetime | None] = {}
     levels_ids = [r.listing_id for r in differing if _truth(booking, r) is Truth.LEVELS]
-    notes = await _notes(conn, levels_ids)
+    notes = await notes_of(conn, levels_ids)
     for row in differing:
         reading = found[row.listing_id]
         truth = _truth(booking, row)
@@ -288,8 +288,9 @@ async def _movements(
         ):
             delta = reading.quantity - row.shown
             booking.rose[row.listing_id] = max(delta, 0)
-            kind, note = explained(delta, notes.get(row.listing_id, []))
-            movements.append(_movement(booking, row, reading, delta, kind, note, asked_at))
+            seen = Difference(delta, reading.quantity, reading.at or asked_at)
+            level, said = levels[row.item_id, row.warehouse_id], notes.get(row.listing_id, [])
+            movements += await booked(conn, booking, row, level, seen, said)
             received[row.item_id, row.warehouse_id] = reading.received_at
     return movements, received
 
@@ -303,49 +304,6 @@ def _dear(booking: Booking, row: Shelf) -> bool:
     """One call reads one listing there: a whole page would cost minutes of the channel's budget."""
     rules = booking.rules.channels.get(row.channel_id)
     return rules is not None and rules.reads_one_by_one
-
-
-async def _notes(
-    conn: Connection, listing_ids: Sequence[int]
-) -> dict[int, list[tuple[str, str, int]]]:
-    """What orders said about these listings: listing → [(kind, number, units)]."""
-    notes: dict[int, list[tuple[str, str, int]]] = {}
-    if listing_ids:
-        for listing, kind, number, units in await ledger.take_annotations(conn, listing_ids):
-            notes.setdefault(listing, []).append((kind, number, units))
-    return notes
-
-
-def _level_cause(booking: Booking, row: Shelf) -> str:
-    """A difference of a shelf happens at most once in a turn."""
-    name = booking.rules.channels[row.channel_id].name
-    return f"{name}:level:{row.listing_id}:turn:{row.turn}"
-
-
-def _movement(
-    booking: Booking,
-    row: Shelf,
-    reading: Found,
-    delta: int,
-    kind: Kind,
-    note: str,
-    asked_at: datetime,
-) -> Movement:
-    assert row.item_id is not None
-    assert row.warehouse_id is not None
-    name = booking.rules.channels[row.channel_id].name
-    return Movement(
-        item_id=row.item_id,
-        warehouse_id=row.warehouse_id,
-        delta=delta,
-        kind=kind,
-        cause=_level_cause(booking, row),
-        channel_id=row.channel_id,
-        event_id=None,
-        actor=name,
-        note=note,
-        occurred_at=reading.at or asked_at,
-    )
 
 
 async def _ask_again(

@@ -162,7 +162,7 @@ def _sort_out(
         if caps.write is WriteKind.CAS and candidate.shown is None:
             done.unread.append(candidate.listing_id)
             continue
-        pick = _pick(caps, candidate, want, wants)
+        pick = _pick(caps, rules, candidate, want, wants)
         if pick is None:
             done.dropped.append(candidate.listing_id)
         elif _waits_for_orders(rules, candidate, want, pick.target, booking.now):
@@ -213,15 +213,21 @@ def _served(booking: Booking, rules: ChannelRules, candidate: Candidate, wants: 
     return False
 
 
-def _pick(caps: Capabilities, candidate: Candidate, want: Wanted, wants: int) -> _Pick | None:
-    """How a candidate is written; None: it shows its target already."""
+def _pick(
+    caps: Capabilities, rules: ChannelRules, candidate: Candidate, want: Wanted, wants: int
+) -> _Pick | None:
+    """How a candidate is written; None: it shows its target already.
+
+    Where edits are inferred it was read just now: a delta would leave open what it made.
+    """
+    follows = rules.follows_edits
     how = way(
         wants,
         candidate.shown,
         compared=caps.write is WriteKind.CAS,
         forced=want.forced,
-        stale_times=candidate.stale_times,
-        looking=candidate.looking,
+        stale_times=0 if follows else candidate.stale_times,
+        looking=candidate.looking and not follows,
     )
     return _Pick(candidate, want, wants, how) if how is not None else None
 

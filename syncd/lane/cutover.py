@@ -14,13 +14,13 @@ from syncd.connectors.budget import Priority
 from syncd.corridor import Channel, Core, fetch_orders
 from syncd.corridor.speaking import speak
 from syncd.db import attempts, cutovers, shelf, suspense
-from syncd.db.cutovers import RuleRow
+from syncd.db.cutovers import Promised, RuleRow
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
 from syncd.db.shelf import ShelfChange
 from syncd.db.suspense import Doubt
 from syncd.errors import ChannelError, DatabaseAway
-from syncd.fanout import Booking
+from syncd.fanout import Booking, owe_items, take_promised
 from syncd.lane.fetching import Fetching
 from syncd.lane.reading import Reading
 from syncd.lane.writing import Writing
@@ -52,6 +52,7 @@ class CuttingOver:
         self._until: datetime | None = None
         self._asked_at = core.clock()
         self._rounds = 0
+        self._began_anew = False
         self._read: dict[int, int] = {}
         self._silent: set[int] = set()
         self._left: list[int] | None = None
@@ -91,6 +92,10 @@ class CuttingOver:
             await speak(self._core, self._channel, fetch)
         if self._change.gaps:
             await self._tell_gaps()
+        if self._change.enables and not self._began_anew:
+            # what people changed while nobody looked belongs to no stretch
+            await self._writing.inferring.abandon()
+            self._began_anew = True
         await self._compare()
         if not self._left or self._rounds >= ROUNDS:
             await self._switch()
@@ -178,9 +183,13 @@ class CuttingOver:
         change, channel = self._change, self._channel
         moves = [(place, now) for place, (_, now) in sorted(change.moves.items())]
         async with self._core.booking("cut_over") as (conn, booking):
-            lines = await self._change_lines(conn, moves)
+            promised = await self._promised(conn, booking.now)
+            goes = {now for _, now in moves if now is not None} if promised else set()
+            keys = sorted({(x.item_id, y) for x in promised for y in {x.warehouse_id, *goes}})
             doubts = self._doubts()
-            forgotten = await self._lock(conn, moves, doubts)
+            forgotten = await self._lock(conn, moves, doubts, keys)
+            await take_promised(conn, booking, channel.rules, promised)
+            lines = await self._change_lines(conn, moves)
             await suspense.keep(conn, doubts, booking.now)
             await shelf.change(conn, [ShelfChange(x, None, None) for x in forgotten])
             await cutovers.move_places(conn, channel.id, moves)
@@ -188,9 +197,17 @@ class CuttingOver:
             await cutovers.keep_rule(
                 conn, row_of(channel.id, replace(change.new, cut_at=cut_at)), booking.now
             )
+            await owe_items(conn, booking, keys)
             self._tell(booking, doubts, lines)
         self.switched = True
         log.info("cutover.done", channel=channel.name, lines=lines, suspense=len(doubts))
+
+    async def _promised(self, conn: Connection, now: datetime) -> list[Promised]:
+        """What lines hold that change hands: nobody promises it by the new rule."""
+        if self._change.truth_changes:
+            return await cutovers.promised(conn, self._channel.id, None, now)
+        places = sorted(self._change.moves)
+        return await cutovers.promised(conn, self._channel.id, places, now) if places else []
 
     async def _change_lines(self, conn: Connection, moves: Sequence[tuple[str, int | None]]) -> int:
         """What lines hold is booked from now on without a movement, where they go on."""
@@ -206,6 +223,7 @@ class CuttingOver:
         conn: Connection,
         moves: Sequence[tuple[str, int | None]],
         doubts: Sequence[Doubt],
+        keys: Sequence[tuple[int, int]],
     ) -> list[int]:
         """Lock every shelf that changes; gives those of which it is not known what they show."""
         change, channel_id = self._change, self._channel.id
@@ -213,7 +231,8 @@ class CuttingOver:
         moved = await cutovers.listings_at(conn, channel_id, [place for place, _ in moves])
         if change.forgets:
             unknown.update(await cutovers.listings_at(conn, channel_id, change.places))
-        await shelf.lock(conn, sorted(unknown.union(moved, (d.listing_id for d in doubts))), [])
+        touched = unknown.union(moved, (d.listing_id for d in doubts))
+        await shelf.lock(conn, sorted(touched), keys)
         return sorted(unknown)
 
     def _doubts(self) -> list[Doubt]:

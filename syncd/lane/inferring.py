@@ -61,15 +61,21 @@ class Inferring:
                     await shelf.lock(conn, ids, [])
                     await shelf.wish(conn, ids, "baseline", booking.now)
                 return
-            ids = await stretches.open_of(conn, self._channel.id)
-            if ids:
-                rows = await shelf.lock(conn, ids, [], moving=[self._channel.id])
-                followed = await edits.listen(
-                    conn, booking, [r for r in rows if r.listing_id in ids]
-                )
-                for one in followed.values():
-                    one.abandon()
-                await book_edits(conn, booking, await edits.conclude(conn, booking, followed))
+            await self._abandon(conn, booking)
+
+    async def abandon(self) -> None:
+        """End every open stretch where it was read last: nobody watched these shelves since."""
+        async with self._core.booking("edits_abandoned") as (conn, booking):
+            await self._abandon(conn, booking)
+
+    async def _abandon(self, conn: Connection, booking: Booking) -> None:
+        ids = await stretches.open_of(conn, self._channel.id)
+        if ids:
+            rows = await shelf.lock(conn, ids, [], moving=[self._channel.id])
+            followed = await edits.listen(conn, booking, [r for r in rows if r.listing_id in ids])
+            for one in followed.values():
+                one.abandon()
+            await book_edits(conn, booking, await edits.conclude(conn, booking, followed))
 
     # --- before a write ---
 
@@ -114,11 +120,30 @@ class Inferring:
             if one is None or one.open is None:
                 continue
             if result.outcome is Outcome.APPLIED:
-                at = result.answered_at or one.open.over_there(booking.now)
+                at = result.answered_at or result.at or one.open.over_there(booking.now)
                 one.answered_write(at, row.to_quantity)
             elif result.outcome is Outcome.UNNAMED:
                 # a part of the batch may be applied, but nothing of it is under way any more
                 one.silent_write(row.to_quantity, late=False)
+        await book_edits(conn, booking, await edits.conclude(conn, booking, followed))
+
+    async def over(
+        self,
+        conn: Connection,
+        booking: Booking,
+        rows: Sequence[OpenRow],
+        readings: Sequence[Reading],
+    ) -> None:
+        """Nobody will answer the attempt of these rows any more, nor does it land: they were read."""
+        followed = await self._listen(conn, booking, rows)
+        for row, reading in zip(rows, readings, strict=True):
+            one = followed.get(row.listing_id)
+            if one is None or one.open is None:
+                continue
+            one.silent_write(row.to_quantity, late=False)
+            if reading.quantity is not None:
+                at = reading.answered_at or one.open.over_there(booking.now)
+                one.read(Seen(at, reading.quantity), booking.now)
         await book_edits(conn, booking, await edits.conclude(conn, booking, followed))
 
     async def silent(self, rows: Sequence[OpenRow], lease_gen: int) -> bool:

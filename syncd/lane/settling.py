@@ -62,7 +62,7 @@ class Settling:
         self, rows: Sequence[OpenRow], results: Sequence[RowResult], lease_gen: int
     ) -> None:
         async with self._core.booking("settle") as (conn, booking):
-            follows = self._blind and self._inferring.follows(booking)
+            follows = self._inferring.follows(booking)
             if follows:
                 await self._inferring.hold(conn, rows)
             locked = await attempts.lock_attempt(conn, rows[0].attempt_id, lease_gen)
@@ -156,7 +156,7 @@ class Settling:
         if stale:
             self._core.metrics.stale_compare_total.inc(len(stale))
             await shelf.wish(conn, sorted(stale), "stale", booking.now)
-        if not self._blind:
+        if not (self._blind or self._channel.rules.follows_edits):
             return
         if self._channel.rules.writes_unread:
             await self._owe_disturbed(conn, booking, sorted(disturbed))
@@ -349,6 +349,8 @@ class Settling:
                         )
                     )
             await attempts.settle(conn, rows[0].attempt_id, settled)
+            if self._inferring.follows(booking):
+                await self._inferring.over(conn, booking, rows, readings)
             await suspense.keep(conn, doubts, booking.now)
             await owe_items(conn, booking, items if doubts else ())
             await self._mark_gone(conn, booking, rows, readings)

@@ -53,3 +53,36 @@ def recounted(counts: Sequence[CountKnown]) -> list[int]:
         others = one.level_then - own
         effects.append(sellable(one.quantity, one.of, one.waiting) - others - sum(effects))
     return effects
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A difference on either side of a count: units, and when the last of those before it moved.
+
+    `undated`: units among `after` that nobody explains; they may have moved before.
+    """
+
+    before: int
+    before_at: datetime | None
+    after: int
+    undated: int
+
+
+def spanned(
+    counted_at: datetime | None,
+    since: datetime | None,
+    until: datetime,
+    units: int,
+    dated: Sequence[tuple[datetime, int]],
+) -> Parts | None:
+    """The parts of a difference that came about between two readings; None: no count lies between them.
+
+    `dated`: what its orders say that they moved, and when; the rest counts as after the count.
+    """
+    if counted_at is None or since is None or not since < counted_at < until:
+        return None
+    inside = [(at, moved) for at, moved in dated if at <= counted_at]
+    before = sum(moved for _, moved in inside)
+    undated = units - sum(moved for _, moved in dated)
+    last = max((at for at, _ in inside), default=None)
+    return Parts(before, last, units - before, undated)

@@ -68,6 +68,11 @@ class LineSeen:
     alias: str = ""
     sku: str = ""
     location: str = ""
+    sold: int | None = None
+    """Units this line took at any time, those that came back among them, as far as its newest state
+    tells; used by `restock = "never"`. None: nobody says, and the most that was heard of counts."""
+    waits: int = 0
+    """Units the platform keeps for this line and takes off the shelf only once it is paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,8 @@ class OrderSeen:
     created: datetime | None = None
     gone: bool = False
     span: tuple[datetime, datetime] | None = None
+    payable_until: datetime | None = None
+    """An unpaid order's payment is not taken after it; None: as long as it is not cancelled."""
 
 
 @dataclass(frozen=True, slots=True)

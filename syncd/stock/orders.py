@@ -45,6 +45,11 @@ class LineKnown:
     taken: int
     booked: int
     revision: int
+    based: int | None = None
+    """Units owed though they are not paid, where units are owed once paid: a count or an earlier rule
+    lacks them. None: that rule was never applied to this line."""
+    came_back: int | None = None
+    """Units that came back before returned units were never owed back. None: as `based`."""
 
 
 class News(StrEnum):
@@ -63,16 +68,10 @@ def digest(seen: OrderSeen) -> bytes:
     return blake2b(said.encode(), digest_size=12).digest()
 
 
-def _line_key(line: LineSeen) -> tuple[str, str, str, str, str, int, int]:
-    return (
-        line.line,
-        line.location,
-        line.remote,
-        line.alias,
-        line.sku,
-        line.taken,
-        line.kept,
-    )
+def _line_key(line: LineSeen) -> tuple[str | int, ...]:
+    names = (line.line, line.location, line.remote, line.alias, line.sku)
+    more = (line.sold,) if line.sold is not None and line.sold != line.taken else ()
+    return (*names, line.taken, line.kept, *more, *((line.waits,) if line.waits else ()))
 
 
 def judge(
@@ -123,17 +122,44 @@ def contradict(first: OrderSeen, second: OrderSeen) -> bool:
     )
 
 
+def whole(line: LineSeen, known: LineKnown | None, restock: Restock) -> int:
+    """Units the ledger owes to a line that is paid: `taken` bent by `restock`."""
+    if restock is Restock.ALWAYS:
+        return min(line.taken, max(line.kept, 0))
+    if restock is Restock.NEVER:
+        if line.sold is None:
+            return max(line.taken, known.booked if known else 0)
+        return max(line.taken, line.sold - _came_back(line.sold, line, known))
+    return line.taken
+
+
+def _came_back(sold: int, line: LineSeen, known: LineKnown | None) -> int:
+    """Units that came back while another rule held: what it booked of them stays."""
+    if known is None:
+        return 0
+    if known.came_back is not None:
+        return known.came_back
+    return max(sold - max(known.booked, line.taken), 0)
+
+
 def committed(
     line: LineSeen, known: LineKnown | None, *, paid: bool, commit_on: CommitOn, restock: Restock
 ) -> int:
-    """Units the ledger owes to a line: `taken` bent by the channel's settings."""
-    if commit_on is CommitOn.PAID and not paid and (known is None or known.booked == 0):
+    """Units the ledger owes to a line: what is owed when paid, bent by `commit_on`.
+
+    It follows from the line's newest state alone, whichever states were heard before; save what was
+    booked before these settings held, which stays.
+    """
+    owes = whole(line, known, restock)
+    if commit_on is CommitOn.CREATED or paid:
+        return owes
+    return min(owes, _based(known))
+
+
+def _based(known: LineKnown | None) -> int:
+    if known is None:
         return 0
-    if restock is Restock.ALWAYS:
-        return min(line.taken, max(line.kept, 0))
-    if restock is Restock.NEVER and known is not None:
-        return max(line.taken, known.booked)
-    return line.taken
+    return known.booked if known.based is None else known.based
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +189,23 @@ def effect(
     taken_more = line.taken - (known.taken if known else 0)
     delta = 0 if baseline else booked - owes
     revision = (known.revision if known else 0) + (1 if delta else 0)
-    return Effect(LineKnown(line.taken, owes, revision), delta, taken_more)
+    based = known.based if known else None
+    if commit_on is CommitOn.PAID:
+        based = owes if baseline and not paid else _based(known)
+    came_back = known.came_back if known else None
+    if restock is Restock.NEVER and line.sold is not None:
+        came_back = _came_back(line.sold, line, known)
+    return Effect(LineKnown(line.taken, owes, revision, based, came_back), delta, taken_more)
+
+
+def held(seen: OrderSeen, line: LineSeen, owes: int, committed_units: int, now: datetime) -> int:
+    """Units that a line promises and the ledger does not have: not paid, and payable still (C6).
+
+    `owes`: what it is owed once it is paid.
+    """
+    if seen.paid or seen.terminal or (seen.payable_until and seen.payable_until <= now):
+        return 0
+    return max(owes + max(line.waits, 0) - committed_units, 0)
 
 
 def kind_of(delta: int, hint: Kind) -> Kind:

@@ -124,12 +124,14 @@ class ChannelRules:
 
     @property
     def follows_edits(self) -> bool:
-        """True where counts that people change are inferred: every write stands between readings."""
+        """True where counts that people change are inferred: every write stands between readings.
+
+        Where writes compare first, edits that are adopted make levels the truth.
+        """
         return (
-            self.blind
-            and self.truth is Truth.ORDERS
+            self.truth is Truth.ORDERS
             and self.enabled
-            and self.edits in (Edits.ADOPT, Edits.ALERT)
+            and self.edits in ((Edits.ADOPT, Edits.ALERT) if self.blind else (Edits.ALERT,))
         )
 
     @property
@@ -316,6 +318,7 @@ def internal(channel_id: int, warehouse_ids: Mapping[str, int]) -> ChannelRules:
         truth=Truth.ORDERS,
         edits=Edits.OVERWRITE,
         deliver=False,
+        commit_on=CommitOn.PAID,
         sells_down=False,
         clock_margin_s=0.0,
         locations=dict(warehouse_ids),

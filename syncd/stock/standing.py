@@ -33,6 +33,8 @@ class Standing:
     """What a bundle is made of."""
     part_accounts: Sequence[Sequence[int]] | None
     """Accounts of its components in escrow as (item, channel, units)."""
+    holds: Sequence[Sequence[int]] | None
+    """What orders promise, as (listing, own, others): units off its own shelf, units in all."""
 
 
 _BESIDES = tuple(field.name for field in fields(Standing) if field.name != "quantity")
@@ -69,6 +71,7 @@ def inputs(standing: Standing, listing_id: int, channel_id: int = 0) -> Inputs:
     Its own open amount is added to its own target whatever the sign. What is suspected elsewhere
     lowers it where that is a fall; a rise there raises nobody, nor does it make up for a fall. A
     bundle has nothing but its components; while one of them is not counted its quantity is None.
+    What its own platform promises and has not taken off its shelf, it keeps for that order itself.
     """
     assert standing.quantity is not None
     if standing.parts is not None:
@@ -81,7 +84,10 @@ def inputs(standing: Standing, listing_id: int, channel_id: int = 0) -> Inputs:
         else:
             against -= min(0, lowest)
     unseen = sum(x[3] for x in standing.sales or () if x[0] != channel_id)
-    return Inputs(standing.quantity, suspense_against=against, own_edits=own, unseen=unseen)
+    held = sum(
+        taken if listing == listing_id else units for listing, taken, units in standing.holds or ()
+    )
+    return Inputs(standing.quantity, held, suspense_against=against, own_edits=own, unseen=unseen)
 
 
 def sold(standing: Standing) -> tuple[int, int]:

@@ -63,6 +63,19 @@ class TestShopifyByLocation(TestShopify):
         assert OrderHint(order) in facts
         assert not [f for f in facts if isinstance(f, OrderSeen)]
 
+    async def test_a_move_is_told_by_its_fulfilment_order(self, hooked):
+        store, there = hooked.store, hooked.store.store.add_place("Back room")
+        order = await store.sell({"A": 3})
+        await hooked.said()
+        await store.send_from(order, "A", there)
+        said = await hooked.said()
+        moved = [x for x in said if x.headers["X-Shopify-Topic"] == "fulfillment_orders/moved"]
+        named = [f.order for hook in moved for f in hooked.parse(hook)]
+        assert named
+        (seen,) = await hooked.connector.orders(named)
+        assert (seen.order, [x.location for x in seen.lines]) == (order, [str(there.id)])
+        assert await hooked.connector.orders(["fulfilment-order:1"]) == []
+
     async def test_units_not_put_back_stay_off_the_shelf_they_were_assigned_to(self, hooked):
         store, here = hooked.store, hooked.store.store.primary
         order = await store.sell({"A": 3})
@@ -78,4 +91,4 @@ class TestShopifyByLocation(TestShopify):
 async def held(bench, order: str) -> dict[tuple[str, int], int]:
     """Units by (sku, location) that an order holds as it is now."""
     (seen,) = await bench.connector.orders([order])
-    return {(line.sku, int(line.location)): line.taken for line in seen.lines}
+    return {(line.sku, int(line.location)): line.taken for line in seen.lines if line.taken}

@@ -241,8 +241,8 @@ def test_a_finalised_order_holds_its_quantities(connector):
         version=microseconds(STAMPED),
         at=datetime(2026, 11, 22, 1, 59, 50, tzinfo=UTC),
         lines=(
-            LineSeen("5/MUG", 2, 2, remote="MUG", sku="MUG"),
-            LineSeen("6/TEE", 1, 1, remote="TEE", sku="TEE"),
+            LineSeen("5/MUG", 2, 2, remote="MUG", sku="MUG", sold=2),
+            LineSeen("6/TEE", 1, 1, remote="TEE", sku="TEE", sold=1),
         ),
         number="1001",
         span=(datetime(2026, 11, 22, 1, 59, 50, tzinfo=UTC), STAMPED),

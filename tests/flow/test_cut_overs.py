@@ -272,6 +272,48 @@ async def test_events_wait_while_their_channel_is_cut_over(shops: Town) -> None:
     assert await shops.rows("select count(*) from inbox_queue") == [(0,)]
 
 
+@pytest.mark.parametrize("edits", ["adopt", "overwrite"])
+async def test_what_unpaid_orders_took_is_booked_where_it_was_taken(
+    shops: Town, edits: str
+) -> None:
+    """Orders give way to levels, or the location feeds another warehouse: either way once."""
+    us = shops.stores["us"]
+    await shops.change("us", edits="overwrite", commit_on="paid")
+    await us.sell({"MUG": 3}, paid=False)
+    paid = await us.sell({"MUG": 2}, paid=False)
+    await rested(shops)
+    assert (await levels(shops))["main"] == 50
+    assert shops.shelves("MUG") == {"uk": 45, "us": 45, "woo": 45, "de": 20}
+    if edits == "adopt":
+        await shops.change("us", edits="adopt", commit_on="created")
+    else:
+        await shops.change("us", locations={"*": "rear"})
+    assert await levels(shops) == {"main": 45, "rear": 20}
+    assert await shops.rows("select 1 from order_line where held <> 0") == []
+    await us.pay(paid)
+    await rested(shops)
+    assert await levels(shops) == {"main": 45, "rear": 20}
+    await us.cancel(paid)
+    await rested(shops)
+    here = {"main": 47, "rear": 20} if edits == "adopt" else {"main": 45, "rear": 22}
+    assert await levels(shops) == here
+    assert us.shelf("MUG") == here["main" if edits == "adopt" else "rear"]
+
+
+async def test_what_is_promised_and_not_taken_goes_on_in_the_other_warehouse(shops: Town) -> None:
+    woo = shops.stores["woo"]
+    woo.character = woo.character.model_copy(update={"takes_when_paid": True})
+    order = await woo.sell({"MUG": 4}, paid=False)
+    await rested(shops)
+    assert shops.shelves("MUG") == {"uk": 46, "us": 46, "woo": 50, "de": 20}
+    await shops.change("woo", locations={"*": "rear"})
+    await rested(shops)
+    assert shops.shelves("MUG") == {"uk": 50, "us": 50, "woo": 20, "de": 16}
+    await woo.pay(order)
+    await rested(shops)
+    assert await levels(shops) == {"main": 50, "rear": 16}
+
+
 async def test_nothing_is_pending_after_a_change_that_needs_no_cut_over(shops: Town) -> None:
     shops.settings["us"] |= {"locations": {"*": "main", "new": "rear"}, "policy": {"buffer": 1}}
     assert (await shops.adopt()).pending == {}

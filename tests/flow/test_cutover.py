@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from syncd.bulk.seeding import seed
 from syncd.db import ledger
 from syncd.fanout import Heard, book
 from syncd.stock.model import LineSeen
@@ -288,3 +289,23 @@ async def test_a_sale_stamped_in_the_second_of_the_first_count_is_booked(plan: T
     async with plan.core.booking("told") as (conn, booking):
         await book(conn, booking, [Heard(plan.channel("woo").id, seen)])
     assert await plan.level("MUG") == 48
+
+
+async def test_a_seed_lists_open_orders_that_it_cannot_date(plan: Town) -> None:
+    for name, character in (("uk", ORDERS), ("woo", {**ORDERS, "dates_moves": False})):
+        plan.store(name, character).add("MUG", 50)
+    await plan.open()
+    await plan.seed()
+    plan.clock.forward(60)
+    order = await plan.stores["woo"].sell({"MUG": 3})
+    done = await plan.stores["woo"].sell({"MUG": 1})
+    await plan.stores["uk"].sell({"MUG": 1})
+    await plan.stores["woo"].cancel(done)
+    await plan.settle()
+    found = await seed(plan.core, [])
+    assert [(x["channel"], x["order"], x["units"]) for x in found["undated"]] == [  # type: ignore[attr-defined]
+        ("woo", f"#{order}", 3)
+    ]
+    assert await plan.rows("select reason from journal where outcome = 'undated'") == [
+        ("open when it was counted",)
+    ]

@@ -467,3 +467,26 @@ async def served(town: Town, operator: Operator, *words: str) -> Result:
             await town.bulk.step()
             await asyncio.sleep(0)
     return await asking
+
+
+async def test_what_is_typed_while_a_channel_is_off_is_no_edit(plan: Town) -> None:
+    town = await opened(plan)
+    shop = town.stores["shop"]
+    await shop.edit("MUG", 57)
+    await town.settle()
+    await pass_by(town)
+    assert await booked(town) == [7]
+    town.settings["shop"]["enabled"] = False
+    await town.adopt()
+    await shop.edit("MUG", 70)
+    await town.settle()
+    town.clock.forward(60)
+    await town.change("shop", enabled=True)
+    await town.settle()
+    await pass_by(town)
+    assert await booked(town) == [7]
+    await everywhere(town, 57)
+    await shop.edit("MUG", 60)
+    await town.settle()
+    await pass_by(town)
+    assert await booked(town) == [7, 3]

@@ -10,6 +10,7 @@ import pytest
 
 from syncd.db import bookmark
 from syncd.errors import RetryLater
+from syncd.fanout import answer_doubt
 from syncd.stock.model import Truth
 from tests.flow.town import ORDERS, Town
 
@@ -235,3 +236,96 @@ async def test_a_line_that_moves_and_comes_back_elsewhere(rooms: Town) -> None:
     await rested(rooms)
     assert await levels(rooms) == {"main": 46, "rear": 20}
     assert (uk.shelf("MUG", "front"), uk.shelf("MUG", "back")) == (46, 20)
+
+
+# --- edits = "alert" ---
+
+
+@pytest.fixture
+async def alerting(plan: Town) -> Town:
+    """Two shops that compare, one of which tells a person of edits, and a blind one."""
+    for name, edits in (("uk", "overwrite"), ("us", "alert")):
+        character = {**GUARDED, "edits": ["adopt", "overwrite", "alert"]}
+        store = plan.store(name, character, edits=edits)
+        store.add("MUG", 50 if name == "uk" else 7)
+    plan.store("woo", ORDERS).add("MUG", 7)
+    await plan.open()
+    await plan.seed()
+    plan.clock.forward(600)
+    await rested(plan)
+    assert plan.shelves("MUG") == {"uk": 50, "us": 50, "woo": 50}
+    return plan
+
+
+async def later(town: Town) -> None:
+    """Time goes by until what was read is settled."""
+    for _ in range(6):
+        town.clock.forward(150)
+        await town.settle()
+
+
+async def asked(town: Town) -> list[tuple[Any, ...]]:
+    return await town.rows(
+        "select reason, candidates, proposal from suspense where resolved_at is null"
+    )
+
+
+async def test_an_edit_is_neither_booked_nor_overwritten_but_told(alerting: Town) -> None:
+    us = alerting.stores["us"]
+    await us.edit("MUG", 80)
+    await later(alerting)
+    assert us.shelf("MUG") == 80
+    assert await movements(alerting) == []
+    assert await asked(alerting) == [("edit", [30], 30)]
+    assert (alerting.shelves("MUG")["uk"], alerting.shelves("MUG")["woo"]) == (50, 50)
+    await alerting.stores["uk"].sell({"MUG": 2})
+    await later(alerting)
+    assert us.shelf("MUG") == 80, "nothing is written there before somebody answers"
+    assert alerting.shelves("MUG")["woo"] == 48
+
+
+@pytest.mark.parametrize(("answer", "level"), [(30, 80), (0, 50)])
+async def test_the_answer_of_a_person_is_booked_or_overwrites(
+    alerting: Town, answer: int, level: int
+) -> None:
+    us = alerting.stores["us"]
+    await us.edit("MUG", 80)
+    await later(alerting)
+    ((doubt,),) = await alerting.rows("select id from suspense where resolved_at is null")
+    async with alerting.core.booking("answer") as (conn, booking):
+        await answer_doubt(conn, booking, doubt, answer, "bert")
+    await later(alerting)
+    assert alerting.shelves("MUG") == {"uk": level, "us": level, "woo": level}
+    assert await alerting.level("MUG") == level
+    assert await asked(alerting) == []
+
+
+async def test_sales_and_writes_ask_nobody(alerting: Town) -> None:
+    us = alerting.stores["us"]
+    for n in range(4):
+        await us.sell({"MUG": 1})
+        await alerting.stores["uk"].sell({"MUG": 2})
+        if n == 2:
+            us.faults.lose_answer = 1.0
+            with pytest.raises(RetryLater):
+                await alerting.settle()
+            us.faults.lose_answer = 0.0
+        alerting.clock.forward(20)
+        await alerting.settle()
+    await later(alerting)
+    assert await asked(alerting) == []
+    assert alerting.shelves("MUG") == {"uk": 38, "us": 38, "woo": 38}
+
+
+async def test_a_sale_between_reading_and_write_is_no_edit(alerting: Town) -> None:
+    us = alerting.stores["us"]
+
+    async def sale() -> None:
+        await us.sell({"MUG": 1})
+
+    await alerting.stores["uk"].sell({"MUG": 2})
+    with alerting.before_write("us", sale):
+        await alerting.settle()
+    await later(alerting)
+    assert await asked(alerting) == []
+    assert alerting.shelves("MUG") == {"uk": 47, "us": 47, "woo": 47}

@@ -128,6 +128,7 @@ async def test_an_order_can_be_looked_at(desk: Client) -> None:
         "warehouse": "main",
         "taken": 2,
         "booked": 2,
+        "held": 0,
     }
     assert (await desk.get("/orders/P-2")).status == 404
 
@@ -196,3 +197,41 @@ async def test_our_clock_may_be_set_back_between_two_states(desk: Client, town: 
     said = await posted(desk, order(("MUG", 4)))
     assert said["outcome"] == "booked"
     assert await town.level("MUG") == 46
+
+
+async def test_a_reserved_order_holds_until_it_is_sold(desk: Client, town: Town) -> None:
+    said = await posted(desk, order(("MUG", 3), status="reserved"))
+    assert [(x["taken"], x["booked"], x["held"]) for x in said["lines"]] == [(3, 0, 3)]
+    assert await shelves(town) == {47}
+    assert await town.level("MUG") == 50
+    shown = await desk.get("/holds")
+    assert [(x["order"], x["sku"], x["units"], x["until"]) for x in shown.body["holds"]] == [
+        ("P-1", "MUG", 3, None)
+    ]
+    await posted(desk, order(("MUG", 3)))
+    assert await shelves(town) == {47}
+    assert await town.level("MUG") == 47
+    assert (await desk.get("/holds")).body["holds"] == []
+
+
+async def test_a_reservation_ends_by_its_time_or_when_it_is_cancelled(
+    desk: Client, town: Town
+) -> None:
+    until = (town.clock() + timedelta(hours=1)).isoformat()
+    await posted(desk, order(("MUG", 3), status="reserved", reserved_until=until))
+    await posted(desk, order(("TEE", 2), status="reserved") | {"id": "P-2"})
+    assert (await shelves(town), await shelves(town, "TEE")) == ({47}, {8})
+    town.clock.forward(3601)
+    await Upkeep(town.core).step()
+    assert (await shelves(town), await shelves(town, "TEE")) == ({50}, {8})
+    await posted(desk, order(("TEE", 2), status="cancelled") | {"id": "P-2"})
+    assert await shelves(town, "TEE") == {10}
+    await posted(desk, order(("MUG", 3)))
+    assert await shelves(town) == {47}, "sold after all"
+
+
+async def test_only_a_reservation_has_an_end(desk: Client, town: Town) -> None:
+    until = town.clock().isoformat()
+    answer = await desk.post("/orders", order(("MUG", 3), reserved_until=until))
+    assert answer.status == 422
+    assert answer.body["errors"][0]["pointer"] == "/reserved_until"

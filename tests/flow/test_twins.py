@@ -84,7 +84,8 @@ async def _fill(town: Town, t: Tables) -> None:
 
 async def _lines(town: Town) -> list[LineRow]:
     names = [name for name in columns(LineRow) if name != "seeded_at"]
-    return [LineRow(*row) for row in await town.rows(f"select {', '.join(names)} from order_line")]
+    found = await town.rows(f"select {', '.join(names)} from order_line")
+    return [LineRow(**dict(zip(names, row, strict=True))) for row in found]
 
 
 def told(value: Any) -> Any:

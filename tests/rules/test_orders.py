@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from syncd.stock.orders import (
     committed,
     digest,
     effect,
+    held,
     in_doubt,
     judge,
     kind_of,
@@ -107,6 +109,56 @@ def test_every_movement_has_a_cause_of_its_own(
     for seen in told:
         ledger.hear(seen)
     assert len(set(ledger.causes)) == len(ledger.causes)
+
+
+@st.composite
+def lived(draw: st.DrawFn) -> list[OrderSeen]:
+    """The states of one order that sells more and takes back, and is paid at one of them or never."""
+    sold = taken = 0
+    found, paid = [], draw(st.integers(1, 9))
+    for version in range(1, draw(st.integers(1, 6)) + 1):
+        more = draw(st.integers(0, 9))
+        sold, taken = sold + more, taken + more
+        taken -= draw(st.integers(0, taken))
+        line = LineSeen("1", taken, taken, sold=sold)
+        found.append(OrderSeen("118", version, AT, (line,), paid=version >= paid))
+    return found
+
+
+@given(st.data(), lived(), st.sampled_from(CommitOn), st.sampled_from(Restock))
+def test_whichever_states_were_heard_the_last_one_decides(
+    data: st.DataObject, told: list[OrderSeen], commit_on: CommitOn, restock: Restock
+) -> None:
+    some = data.draw(st.lists(st.sampled_from(told)))
+    heard = data.draw(st.permutations([*some, told[-1]]))
+    once, many = Ledger(commit_on, restock), Ledger(commit_on, restock)
+    once.hear(told[-1])
+    for seen in heard:
+        many.hear(seen)
+    assert many.level == once.level
+    if restock is Restock.NEVER and told[-1].paid:
+        assert many.level == -(told[-1].lines[0].sold or 0)
+    if commit_on is CommitOn.PAID and not told[-1].paid:
+        assert many.level == 0
+
+
+@pytest.mark.parametrize(
+    ("paid", "waits", "until", "units"),
+    [
+        (False, 0, None, 5),
+        (False, 2, None, 7),
+        (True, 2, None, 0),
+        (False, 0, AT + timedelta(hours=1), 5),
+        (False, 2, AT, 0),
+    ],
+)
+def test_what_is_not_paid_is_held_while_it_can_be(
+    paid: bool, waits: int, until: datetime | None, units: int
+) -> None:
+    line = LineSeen("1", 5, 5, waits=waits)
+    seen = OrderSeen("118", 1, AT, (line,), paid=paid, payable_until=until)
+    assert held(seen, line, 5, 0, AT) == units
+    assert held(replace(seen, terminal=True), line, 5, 0, AT) == 0
 
 
 @given(states())

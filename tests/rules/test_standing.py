@@ -44,7 +44,16 @@ sales = st.none() | st.lists(
     max_size=4,
     unique_by=lambda x: x[0],
 )
-standings = st.builds(known, quantity=st.integers(-30, 60), suspects=suspects, sales=sales)
+promises = st.none() | st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 9), st.integers(9, 20)), min_size=1, max_size=6
+)
+standings = st.builds(
+    known,
+    quantity=st.integers(-30, 60),
+    suspects=suspects,
+    sales=sales,
+    holds=promises,
+)
 parts = st.lists(
     st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(-20, 60)),
     min_size=1,
@@ -83,6 +92,16 @@ def test_a_suspected_fall_lowers_all_others_and_a_rise_nobody(
 ) -> None:
     one = known(10, suspected)
     assert inputs(one, 1) == Inputs(10, suspense_against=against, own_edits=own)
+
+
+@pytest.mark.parametrize(
+    ("promised", "held"),
+    [(None, 0), ([(2, 0, 3)], 3), ([(1, 0, 3)], 0), ([(1, 2, 3), (2, 1, 4), (0, 0, 5)], 11)],
+)
+def test_a_promise_lowers_the_others_and_its_own_by_what_is_taken(
+    promised: list[tuple[int, int, int]] | None, held: int
+) -> None:
+    assert inputs(known(10, None, holds=promised), 1) == Inputs(10, held)
 
 
 @given(standings, st.integers(1, 5))

@@ -225,6 +225,13 @@ class ShopifyStandin:
         for where in (old, place):
             self._announce_level(line.item.levels[where.id], event)
         self._announce("orders/updated", self._order_body(found), event)
+        named = {one.place.id: gid("FulfillmentOrder", one.id) for one in found.fulfilments}
+        moved = {
+            "original_fulfillment_order": {"id": named.get(old.id, named[place.id])},
+            "moved_fulfillment_order": {"id": named[place.id]},
+            "destination_location_id": gid("Location", place.id),
+        }
+        self._announce("fulfillment_orders/moved", moved, event)
 
     async def edit(self, sku: str, quantity: int) -> None:
         self.edit_at(self._level(sku), quantity)

@@ -207,6 +207,7 @@ def fulfilment_node(one: Fulfilment, order: Order) -> Node:
     return {
         "__typename": "FulfillmentOrder",
         "id": gid("FulfillmentOrder", one.id),
+        "orderId": gid("Order", order.id),
         "createdAt": iso(one.created),
         "assignedLocation": {"name": one.place.name, "location": place},
         "lineItems": connection(rows),

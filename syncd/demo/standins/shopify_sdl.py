@@ -110,7 +110,7 @@ type Order implements Node {
   fulfillmentOrders(first: Int, after: String): FulfillmentOrderConnection!
 }
 type FulfillmentOrder implements Node {
-  id: ID! createdAt: DateTime! assignedLocation: FulfillmentOrderAssignedLocation!
+  id: ID! orderId: ID! createdAt: DateTime! assignedLocation: FulfillmentOrderAssignedLocation!
   lineItems(first: Int, after: String): FulfillmentOrderLineItemConnection!
 }
 type FulfillmentOrderConnection { nodes: [FulfillmentOrder!]! pageInfo: PageInfo! }
@@ -135,6 +135,8 @@ type RefundLineItemConnection { nodes: [RefundLineItem!]! pageInfo: PageInfo! }
 enum WebhookSubscriptionTopic {
   INVENTORY_LEVELS_UPDATE INVENTORY_LEVELS_CONNECT INVENTORY_LEVELS_DISCONNECT
   INVENTORY_ITEMS_CREATE INVENTORY_ITEMS_UPDATE INVENTORY_ITEMS_DELETE
+  FULFILLMENT_ORDERS_MOVED FULFILLMENT_ORDERS_ORDER_ROUTING_COMPLETE FULFILLMENT_ORDERS_CANCELLED
+  FULFILLMENT_ORDERS_SPLIT FULFILLMENT_ORDERS_MERGED
   ORDERS_CREATE ORDERS_UPDATED ORDERS_CANCELLED ORDERS_EDITED ORDERS_PAID ORDERS_DELETE
   REFUNDS_CREATE APP_UNINSTALLED
 }

@@ -216,6 +216,8 @@ def order_json(shop: Shop, order: Order, home: str) -> Json:
     return {
         **_ORDER,
         "id": order.id,
+        "parent_id": order.parent,
+        "created_via": order.via,
         "status": order.status,
         "date_created": stamp(order.created),
         "date_created_gmt": stamp(order.created),

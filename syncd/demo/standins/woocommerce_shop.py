@@ -68,6 +68,9 @@ class Order:
     status: str = "pending"
     paid: datetime | None = None
     stock_reduced: bool = False
+    via: str = "checkout"
+    parent: int = 0
+    """The order that a plugin for several vendors made this one a part of; 0: none."""
     refunds: list[Refund] = field(default_factory=list)
 
 
@@ -152,7 +155,9 @@ class Shop:
 
     # ---- orders
 
-    def new_order(self, units: Mapping[int, int], status: str) -> Order:
+    def new_order(
+        self, units: Mapping[int, int], status: str, *, via: str = "checkout", part_of: int = 0
+    ) -> Order:
         """`units` by product or variation id; what REST asks for is sold, below zero too."""
         now = self.now()
         lines = []
@@ -167,7 +172,7 @@ class Shop:
                     quantity,
                 )
             )
-        order = Order(next(self._numbers), now, now, lines)
+        order = Order(next(self._numbers), now, now, lines, via=via, parent=part_of)
         self.orders[order.id] = order
         self._happened("order.created", order.id)
         if status != "pending":

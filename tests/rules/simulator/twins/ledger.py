@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from syncd.db.catalog import LineFound
-from syncd.db.ledger import LevelNow, LineRow, OrderRow
+from syncd.db.ledger import LevelNow, LineRow, Note, OrderRow
 from tests.rules.simulator.tables import LevelRow, OrderState, Tables, made
 from tests.rules.simulator.twins.shelf import distinct
 
@@ -54,7 +54,27 @@ def _with(row: LineRow, seeded_at: datetime | None) -> LineRow:
 async def keep_lines(t: Tables, rows: Sequence[LineRow]) -> None:
     distinct([(r.channel_id, r.order_id, r.line_id, r.location, r.part) for r in rows])
     for row in rows:
-        t.lines[row.channel_id, row.order_id][row.line_id, row.location] = _with(row, None)
+        of_order, key = t.lines[row.channel_id, row.order_id], (row.line_id, row.location)
+        known = of_order.get(key)
+        terms = _TERMS if known is None else {name: getattr(known, name) for name in _TERMS}
+        of_order[key] = replace(_with(row, None), **terms)
+
+
+_TERMS: dict[str, Any] = {"held": 0, "held_until": None, "based": None, "came_back": None}
+
+
+async def order_holds_keep(t: Tables, rows: Sequence[LineRow]) -> None:
+    for row in rows:
+        of_order, key = t.lines[row.channel_id, row.order_id], (row.line_id, row.location)
+        of_order[key] = replace(of_order[key], **{name: getattr(row, name) for name in _TERMS})
+
+
+async def order_holds_end(t: Tables, orders: Sequence[tuple[int, str]]) -> None:
+    for order in orders:
+        of_order = t.lines.get(order, {})
+        for key, row in of_order.items():
+            if row.held:
+                of_order[key] = replace(row, held_until=datetime.min.replace(tzinfo=UTC))
 
 
 async def book(
@@ -96,7 +116,20 @@ def _level(t: Tables, key: tuple[int, int], delta: int) -> LevelNow:
         quantity=quantity,
         delta=delta,
         suspects=suspects(t, key),
+        holds=holds(t, key),
     )
+
+
+def holds(t: Tables, key: tuple[int | None, int | None]) -> list[list[int]] | None:
+    """What orders promise, as (listing, own, others)."""
+    found: dict[int, list[int]] = {}
+    for of_order in t.lines.values():
+        for row in of_order.values():
+            if row.held and (row.item_id, row.warehouse_id) == key:
+                one = found.setdefault(row.listing_id or 0, [row.listing_id or 0, 0, 0])
+                one[1] += min(row.held, max(row.taken - row.booked, 0))
+                one[2] += row.held
+    return list(found.values()) or None
 
 
 def suspects(t: Tables, key: tuple[int | None, int | None]) -> list[list[int]] | None:
@@ -121,12 +154,10 @@ async def annotate(t: Tables, notes: Sequence[tuple[int, str, str, str, int, dat
     t.annotations += [(*note[:3], str(note[3]), *note[4:]) for note in notes]  # type: ignore[misc]
 
 
-async def take_annotations(
-    t: Tables, listing_ids: Sequence[int]
-) -> list[tuple[int, str, str, int]]:
+async def take_annotations(t: Tables, listing_ids: Sequence[int]) -> list[Note]:
     taken = [note for note in t.annotations if note[0] in listing_ids]
     t.annotations = [note for note in t.annotations if note[0] not in listing_ids]
-    return [(note[0], note[3], note[2] or note[1], note[4]) for note in taken]
+    return [Note(note[0], note[3], note[2] or note[1], note[4], note[5]) for note in taken]
 
 
 async def catalog_resolve(t: Tables, wanted: Sequence[Any]) -> list[LineFound]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from syncd.db.outbox import LONGEST_PAUSE, Candidate, Due, Wanted
 from tests.rules.simulator.tables import OutboxRow, Tables, made
-from tests.rules.simulator.twins.ledger import suspects
+from tests.rules.simulator.twins.ledger import holds, suspects
 from tests.rules.simulator.twins.shelf import distinct, least
 
 
@@ -108,6 +108,7 @@ async def wanted(t: Tables, listing_ids: Sequence[int]) -> dict[int, Wanted]:
             orders_asked_at=t.channels[o.channel_id].orders_asked_at,
             surprised_at=s.surprised_at,
             suspects=suspects(t, (x.item_id, x.warehouse_id)),
+            holds=holds(t, (x.item_id, x.warehouse_id)),
         )
     return found
 
