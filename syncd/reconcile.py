@@ -16,6 +16,7 @@ from syncd.connectors.budget import Priority
 from syncd.connectors.http import priority
 from syncd.corridor import Channel, Core, fetch_orders, mark_duplicates, owe_linked
 from syncd.corridor.bells import rung
+from syncd.corridor.mass_edits import MassEdits
 from syncd.corridor.plans import hold_if_large, weigh_holds
 from syncd.corridor.speaking import speak
 from syncd.db import bookmark, catalog, shelf
@@ -73,6 +74,14 @@ class Sweeper:
         self._judged: ChannelRules | None = None
         """The rules under which it was last seen how much they change at once."""
 
+    def tune(self, plan: SweepPlan) -> None:
+        """Go by this plan from now on; where sweeps come more often, the first of them comes at once."""
+        if plan.every < self._plan.every:
+            self._core.bells.sweeps[self._channel.id].set()
+        if plan.radius != self._plan.radius:
+            self._judged = None
+        self._plan = plan
+
     async def run(self) -> None:
         """Sweep until cancelled."""
         bell = self._core.bells.sweeps[self._channel.id]
@@ -108,7 +117,9 @@ class Sweeper:
                 fetch_orders(self._core, self._channel, Priority.BULK, self._plan.overlap),
             )
             done.subscribed = await self._audit()
-            seen = await self._sweep_listings(done)
+            edits = MassEdits(self._core, self._channel, self._plan.radius)
+            seen = await self._sweep_listings(done, edits)
+            await edits.end(done.listings)
         done.missing = await self._find_vanished(seen, done.listings)
         await owe_linked(self._core, await mark_duplicates(self._core, self._channel.id))
         await weigh_holds(self._core, self._channel)
@@ -129,7 +140,7 @@ class Sweeper:
         )
         return done
 
-    async def _sweep_listings(self, done: Swept) -> bytearray:
+    async def _sweep_listings(self, done: Swept, edits: MassEdits) -> bytearray:
         """Read the whole catalogue; gives a bitmap of the listings seen, by id."""
         seen = bytearray()
         first_turn, first_at = await self._turn()
@@ -144,7 +155,7 @@ class Sweeper:
             for first in range(0, len(page.rows), PAGE):
                 rows = page.rows[first : first + PAGE]
                 part = replace(page, rows=rows)
-                done.differing += await self._book_page(part, turn, asked_at, seen)
+                done.differing += await self._book_page(part, turn, asked_at, seen, edits)
                 done.listings += len(rows)
             if page.wait_s:
                 await asyncio.sleep(page.wait_s)
@@ -153,7 +164,9 @@ class Sweeper:
         async with self._core.db.statement("next_turn") as conn:
             return await shelf.next_turn(conn), self._core.clock()
 
-    async def _book_page(self, part: Page, turn: int, asked_at: datetime, seen: bytearray) -> int:
+    async def _book_page(
+        self, part: Page, turn: int, asked_at: datetime, seen: bytearray, edits: MassEdits
+    ) -> int:
         """Enter a page and book what differs of it; gives how many rows did."""
         rows = part.rows
         rules = self._core.rulebook.channels[self._channel.id]
@@ -172,7 +185,8 @@ class Sweeper:
                 await shelf.wish(conn, ids, "swept", booking.now)
                 booking.lanes.add(self._channel.id)
             elif differing:
-                await book_readings(conn, booking, differing, turn, asked_at)
+                again = await book_readings(conn, booking, differing, turn, asked_at)
+                await edits.hold(conn, booking, _edited(pairs, again))
             for row, now in pairs:
                 if now.skip == "relinked":
                     booking.skip(_told(row, now, self._channel.id))
@@ -302,6 +316,21 @@ def _told(row: ListingSeen, now: ListingNow, channel_id: int) -> Line:
 def _lacking(channel_id: int, lacks: str, reading: int) -> Line:
     detail: dict[str, object] = {"why": lacks, "reading": reading}
     return Line("skipped", "", channel_id, reason="catalogue_short", detail=detail)
+
+
+def _edited(
+    pairs: Sequence[tuple[ListingSeen, ListingNow]], again: set[int]
+) -> list[tuple[ListingNow, int]]:
+    """Rows that showed another number than the known one, without those that say nothing yet."""
+    return [
+        (now, row.quantity)
+        for row, now in pairs
+        if row.quantity is not None
+        and now.shown is not None
+        and row.quantity != now.shown
+        and not now.attempt_open
+        and now.listing_id not in again
+    ]
 
 
 def _in_flight(pairs: Sequence[tuple[ListingSeen, ListingNow]]) -> list[Known]:

@@ -22,7 +22,7 @@ from syncd.connectors.budget import Budget
 from syncd.connectors.http import CallObserver, Http
 from syncd.console import Role, Token
 from syncd.corridor import Channel
-from syncd.db import catalog
+from syncd.db import catalog, switches
 from syncd.db.pool import Database
 from syncd.errors import ConfigError
 from syncd.stock.match import Rule
@@ -35,6 +35,7 @@ from syncd.stock.rulebook import (
     ChannelRules,
     Rulebook,
     internal,
+    switched,
     truth_of,
     with_claimants,
 )
@@ -322,7 +323,8 @@ async def named_rulebook(db: Database, settings: Settings) -> Rulebook:
         places = {
             name: await catalog.enter_warehouse(conn, name) for name in sorted(settings.warehouses)
         }
-    return rulebook_of(settings, channels, places)
+        switches_now = await switches.switched(conn)
+    return switched(rulebook_of(settings, channels, places), switches_now)
 
 
 def radius_of(settings: Settings) -> Radius:

@@ -126,6 +126,7 @@ class Daemon:
         self.core = Core(db, self.metrics, Rulebook({}))
         self.core.leads = lambda: self._storage.leading
         await housekeeping.retain(self.core, self._settings.sync)
+        self._tune()
         self._walking.join(self.core)
         await self._take_rules(await self._in_force(self._settings))
         for rules in self.core.rulebook.channels.values():
@@ -149,7 +150,8 @@ class Daemon:
         self._supervise("upkeep", Upkeep(self.core).run)
         self._supervise("samples", lambda: housekeeping.sample_for_ever(self.core))
         self._supervise(
-            "retention", lambda: housekeeping.retain_for_ever(self.core, self._settings.sync)
+            "retention",
+            lambda: housekeeping.retain_for_ever(self.core, lambda: self._settings.sync),
         )
         self._supervise("listen", lambda: housekeeping.listen_for_ever(self.core, db))
         self._supervise(
@@ -242,6 +244,11 @@ class Daemon:
         radius = radius_of(self._settings)
         return SweepPlan(sync.sweep_every, sync.sweep_overlap, url or "", sync.blast_radius, radius)
 
+    def _tune(self) -> None:
+        """What whoever makes plans goes by."""
+        self.core.radius = radius_of(self._settings)
+        self.core.plan_expiry = self._settings.sync.plan_expiry
+
     @property
     def _bound_s(self) -> float:
         return self._settings.sync.drain_timeout.total_seconds()
@@ -325,6 +332,8 @@ class Daemon:
                 await keep(conn, plan.found, utc_now())
         # one step, no await: from here on everybody sees the new rules
         self._settings = plan.settings
+        self._tune()
+        self._walking.tune(self._plan())
         for channel_id in plan.gone:
             gone = self.core.channels.pop(channel_id)
             self.metrics.channel_removed(gone.name)

@@ -7,30 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from syncd.app.build import make_channel, rulebook_of
+from syncd.app.build import make_channel, radius_of, rulebook_of
 from syncd.config import Settings
 from syncd.corridor import Channel, Core, owe_linked
 from syncd.corridor.core import utc_now
 from syncd.db import bookmark, bundles, catalog, levels, switches
 from syncd.db.bundles import BundleRow
-from syncd.db.journal import Line
 from syncd.db.pool import Database
 from syncd.errors import Declined
-from syncd.fanout import bundling
+from syncd.fanout import bundling, switching
 from syncd.fanout.bundling import Author, Undescribed
 from syncd.fanout.linking import HandLink, link_by_hand, link_by_rules, rename_item
-from syncd.fanout.switching import exclude as exclude_items
-from syncd.fanout.switching import include as include_items
-from syncd.fanout.switching import offer as offer_items
 from syncd.stock.bundle_sheet import Described
 from syncd.stock.bundles import Bundle, Stock
-from syncd.stock.rulebook import switched
+from syncd.stock.rulebook import Rulebook, switched
 from syncd.stock.sheet import Complaint
 from syncd.telemetry.metrics import Metrics
 
 
 async def desk(db: Database, settings: Settings) -> Core:
     """The core of a command. A channel or warehouse the database never heard of has an id of none."""
+    core = Core(db, Metrics(), await book_of(db, settings), clock=utc_now)
+    core.radius, core.plan_expiry = radius_of(settings), settings.sync.plan_expiry
+    return core
+
+
+async def book_of(db: Database, settings: Settings) -> Rulebook:
+    """The rules of a configuration, and what people switched, for who enters no name."""
     async with db.transaction("desk_names") as conn:
         channels = await catalog.channel_ids(conn)
         warehouses = await catalog.warehouse_ids(conn)
@@ -39,8 +42,7 @@ async def desk(db: Database, settings: Settings) -> Core:
         channels.setdefault(name, -place)
     for place, name in enumerate(sorted(settings.warehouses), 1):
         warehouses.setdefault(name, -place)
-    book = switched(rulebook_of(settings, channels, warehouses), switches_now)
-    return Core(db, Metrics(), book, clock=utc_now)
+    return switched(rulebook_of(settings, channels, warehouses), switches_now)
 
 
 def channel_at(core: Core, settings: Settings, name: str) -> Channel:
@@ -75,21 +77,21 @@ async def rename(core: Core, old: str, new: str, actor: str) -> int:
 async def exclude(core: Core, skus: Sequence[str], channel: str | None, actor: str) -> None:
     """Deliver these items no more on a channel (None: on none)."""
     async with core.booking("exclude") as (conn, booking):
-        await exclude_items(conn, booking, skus, channel, actor)
+        await switching.exclude(conn, booking, skus, channel, actor)
     await _owe(core, [])
 
 
 async def include(core: Core, skus: Sequence[str], channel: str | None, actor: str) -> int:
     """Deliver these items again; gives how many listings were looked at for what they missed."""
     async with core.booking("include") as (conn, booking):
-        listings = await include_items(conn, booking, skus, channel, actor)
+        listings = await switching.include(conn, booking, skus, channel, actor)
     return await _owe(core, listings)
 
 
 async def offer(core: Core, skus: Sequence[str], channels: Sequence[str] | None, actor: str) -> int:
     """Offer these items on these channels alone (None: on every one)."""
     async with core.booking("offer") as (conn, booking):
-        listings = await offer_items(conn, booking, skus, channels, actor)
+        listings = await switching.offer(conn, booking, skus, channels, actor)
     return await _owe(core, listings)
 
 
@@ -103,12 +105,8 @@ def known_channel(core: Core, name: str) -> None:
 
 async def switch_channel(core: Core, name: str, on: bool | None, actor: str) -> None:
     """Switch a channel on or off, or back to what is configured (None). Raises Declined."""
-    known_channel(core, name)
     async with core.booking("switch_channel") as (conn, booking):
-        found = await switches.switch_channel(conn, name, on, actor, booking.now)
-        word = {True: "on", False: "off", None: "as configured"}[on]
-        detail: dict[str, object] = {"actor": actor}
-        booking.journal.append(Line("switched", "", found, reason=word, detail=detail))
+        await switching.switch_channel(conn, booking, name, on, actor)
     await _owe(core, [])
 
 

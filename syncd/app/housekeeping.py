@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from syncd.db import (
     ledger_marks,
     outbox,
     plans,
+    pushes,
     retiring,
     status,
     stretches,
@@ -93,11 +95,11 @@ def _show_owed(core: Core, row: OutboxNow) -> None:
     metrics.parked.labels(name).set(row.parked)
 
 
-async def retain_for_ever(core: Core, sync: SyncSettings) -> None:
-    """Make tomorrow's partitions and drop what retention does not keep."""
+async def retain_for_ever(core: Core, sync: Callable[[], SyncSettings]) -> None:
+    """Make tomorrow's partitions and drop what retention, as configured by then, does not keep."""
     while True:
         try:
-            await retain(core, sync)
+            await retain(core, sync())
         except DatabaseAway:
             await asyncio.sleep(AWAY_S)
             continue
@@ -116,6 +118,7 @@ async def retain(core: Core, sync: SyncSettings) -> None:
     }
     async with core.db.transaction("prune_stretches") as conn:
         await stretches.prune(conn, core.clock() - KEEP_STRETCHES, timedelta(seconds=60))
+        await pushes.prune(conn, core.clock(), KEEP_STRETCHES)
     dropped = []
     for table, keep in kept.items():
         async with core.db.transaction("retention") as conn:

@@ -36,6 +36,10 @@ class Running:
         if self.channel.connector.capabilities.retires:
             self._tasks.append(supervise(f"{name}.retire", self._retiring.run))
 
+    def tune(self, plan: SweepPlan) -> None:
+        """Sweep by this plan from now on."""
+        self._sweeper.tune(plan)
+
     async def stop(self, bound_s: float) -> None:
         """End the sweep, let calls under way have their answers within `bound_s`, then cut."""
         for task in self._tasks[1:]:

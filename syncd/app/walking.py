@@ -81,6 +81,11 @@ class Walking:
                 self._running[name] = Running(self._core, channel, plan)
                 self._running[name].start(self._supervise)
 
+    def tune(self, plan: SweepPlan) -> None:
+        """Sweeps go by this plan from now on, those that run too."""
+        for running in self._running.values():
+            running.tune(plan)
+
     async def stop(self, bound_s: float, names: Iterable[str] | None = None) -> None:
         """End the walkers of these channels (None: of all), calls under way within `bound_s`."""
         chosen = list(self._running) if names is None else [n for n in names if n in self._running]

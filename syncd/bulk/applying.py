@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from syncd.bulk import reenabling
 from syncd.corridor import Core, owe_linked
 from syncd.corridor.plans import end_hold
-from syncd.db import plan_rows, plans
+from syncd.db import plan_rows, plans, pushes
 from syncd.db.journal import Line
 from syncd.db.plan_rows import PlanRow
 from syncd.db.plans import Plan
 from syncd.errors import SyncdError
 from syncd.fanout.counting import Count, book_counts
+from syncd.stock.counts import Counted
 from syncd.stock.model import Kind
 from syncd.telemetry.logs import get_logger
 
@@ -22,10 +24,11 @@ PIECE = 1000
 KINDS = {"import": Kind.STOCKTAKE, "set": Kind.ADJUSTMENT, "undo": Kind.CORRECTION}
 
 
-async def apply(core: Core, plan_id: int) -> dict[str, object]:
+async def apply(core: Core, plan_id: int, *, discard: bool = False) -> dict[str, object]:
     """Make every row of a plan that a person said yes to; what a crash left is made now.
 
-    Raises SyncdError where there is no such plan, or nobody said yes.
+    `discard`: what moved on a channel while it was off is not booked. Raises SyncdError where there is
+    no such plan, or nobody said yes.
     """
     async with core.db.transaction("plan_get") as conn:
         plan = await plans.get(conn, plan_id)
@@ -34,6 +37,8 @@ async def apply(core: Core, plan_id: int) -> dict[str, object]:
         raise SyncdError(f"there is no plan {plan_id}")
     if plan.state != "applying":
         raise SyncdError(f"plan {plan_id} is {plan.state}")
+    if plan.kind == reenabling.KIND:
+        return await reenabling.switch_on(core, plan, discard=discard)
     if plan.kind not in KINDS:
         released = await end_hold(core, plan_id, plan.kind, plan.decided_by, "applied")
         return {"plan": plan_id, "state": "applied", "listings": released}
@@ -68,6 +73,13 @@ async def _piece(core: Core, plan: Plan, after: int) -> tuple[int, int, int] | N
             for row, one in zip(rows, made, strict=True)
         ]
         await plan_rows.booked(conn, plan.id, booked, booking.now)
+        turned = [
+            (row.listing_id, row.began_at, one.delta)
+            for row, one in zip(rows, made, strict=True)
+            if row.listing_id is not None and row.began_at is not None
+        ]
+        if turned:
+            await pushes.turn(conn, turned)
         await plans.count_done(conn, plan.id, len(rows))
     await owe_linked(core, set(booking.linked))
     moved = [one.delta for one in made if one.delta]
@@ -88,4 +100,6 @@ def _count(plan: Plan, row: PlanRow, now: datetime) -> Count:
         plan.actor,
         plan.title,
         uncounts=row.units is not None and row.first and row.quantity_now is not None,
+        of=Counted(row.counted),
+        of_count=row.of_count,
     )

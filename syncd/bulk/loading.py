@@ -12,7 +12,9 @@ from syncd.db import bundles, levels, plan_rows, plans
 from syncd.db.levels import Listed
 from syncd.db.plan_rows import NewRow
 from syncd.db.pool import Database
-from syncd.stock.plans import Radius, Reach, Tally, booked_by
+from syncd.fanout.counting import foreseen
+from syncd.stock.counts import Counted as Of
+from syncd.stock.plans import Radius, Reach, Tally
 from syncd.stock.rulebook import Asked, Rulebook
 from syncd.stock.sheet import (
     Complaint,
@@ -53,6 +55,8 @@ class Wanted:
     """None: what a row's stamp says, else now."""
     sets: bool = False
     """Central edits, over what was exported or is there now; else counts."""
+    on_hand: bool = False
+    """It counts what lies there: what is sold and neither picked nor shipped is subtracted."""
     new_items: bool = False
     skip_unknown: bool = False
     expires_in: timedelta | None = None
@@ -160,9 +164,11 @@ class _Loading:
                 self._done.complain(Complaint(0, f"{said}: no warehouse is named {name}"))
         if self._wanted.warehouse not in (None, *self._places):
             self._done.complain(Complaint(0, f"no warehouse is named {self._wanted.warehouse}"))
+        if self._wanted.sets and self._wanted.on_hand:
+            self._done.complain(Complaint(0, "a number that is set is no count of what lies there"))
         if self._done.wrong:
             return
-        found = read(lines, names, self._wanted.warehouse)
+        found = read(lines, names, self._wanted.warehouse, on_hand=self._wanted.on_hand)
         self._layout(next(found))
         read_rows = 0
         while chunk := list(islice(self._rows(found), CHUNK)):
@@ -174,10 +180,10 @@ class _Loading:
     def _layout(self, first: Layout | Said) -> None:
         if isinstance(first, Complaint):
             self._done.complain(first)
-        elif isinstance(first, Layout) and first.on_hand:
+        elif isinstance(first, Layout) and first.on_hand and not self._wanted.on_hand:
             self._done.complain(
-                Complaint(1, "the quantities lie on hand, sold units included; "
-                             "give a column of what is available")
+                Complaint(1, "the quantities lie on hand, sold units included: say --on-hand if that "
+                             "is what was counted, or give a column of what is available")
             )  # fmt: skip
 
     def _rows(self, found: Iterator[Layout | Said]) -> Iterator[Counted]:
@@ -188,7 +194,8 @@ class _Loading:
             elif isinstance(said, Unstocked):
                 self._done.unstocked += 1
             elif isinstance(said, Counted):
-                if said.untouched and self._wanted.counted_at is None:
+                recounted = self._wanted.counted_at is not None or self._wanted.on_hand
+                if said.untouched and not recounted:
                     self._done.untouched += 1
                 elif said.at is not None and said.at > self._now + CLOCKS:
                     when = f"{said.at:%Y-%m-%d %H:%M:%SZ}"
@@ -224,7 +231,7 @@ class _Loading:
         seen = one.exported if wanted.sets and counted_at is None else None
         return NewRow(
             one.row, one.sku, item_id, self._places[one.warehouse], one.quantity, seen,
-            counted_at=counted_at,
+            counted_at=counted_at, counted=Of.ON_HAND if wanted.on_hand else Of.AVAILABLE,
         )  # fmt: skip
 
     async def _judge_skus(self) -> None:
@@ -265,8 +272,9 @@ async def weigh(
         async with db.transaction("plan_weigh") as conn:
             page = await plan_rows.rows(conn, plan_id, after, CHUNK)
             deltas: dict[tuple[int, int], tuple[int, int]] = {}
+            would = await foreseen(conn, page, rulebook.picked_within)
             for row in page:
-                delta = booked_by(row.quantity, row.seen, row.units, row.quantity_now, row.later)
+                delta = would[row.position]
                 done.tally.add(row.quantity_now, delta)
                 if row.item_id is not None and (delta or row.quantity_now is None):
                     deltas[row.item_id, row.warehouse_id] = row.quantity_now or 0, delta
@@ -275,14 +283,18 @@ async def weigh(
             break
         for one in listed:
             rules = rulebook.channels.get(one.channel_id)
-            if rules is None or rules.excludes(one.sku):
+            if rules is None or rules.leaves_out(one.sku, one.withheld):
                 continue
             before, then = _moved(one, deltas)
             if before.quantity is None or then.quantity is None:
                 continue
-            asked = Asked(one.listing_id, one.sku, one.warehouse_id)
+            none = rulebook.shows_none(one.warehouse_id, orphaned=one.orphaned)
+            asked = Asked(one.listing_id, one.sku, one.warehouse_id, none)
+            was, wants = rules.target_of(asked, before), rules.target_of(asked, then)
+            if rules.withholds(one.sku, wants, was, orphaned=one.orphaned):
+                continue
             reach = done.reaches.setdefault(rules.name, Reach(served.get(rules.id, 0)))
-            reach.add(rules.target_of(asked, before), rules.target_of(asked, then))
+            reach.add(was, wants)
         after = page[-1].position
         progress("weighed", done.tally.rows)
     done.above = sorted(name for name, reach in done.reaches.items() if radius.exceeded(reach))

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from syncd.bulk import applying, seeding
+from syncd.bulk import applying, asking, seeding
 from syncd.bulk.rebalancing import rebalance
-from syncd.corridor import Core
+from syncd.corridor import Core, take_switches
 from syncd.corridor.bells import rung
 from syncd.corridor.plans import end_hold
-from syncd.db import alternation, bookmark, catalog, holds, inbox, outbox, retiring, shelf, suspense
+from syncd.db import (
+    alternation,
+    bookmark,
+    catalog,
+    holds,
+    inbox,
+    outbox,
+    plans,
+    pushes,
+    retiring,
+    shelf,
+    suspense,
+)
 from syncd.db.bookmark import Wish
 from syncd.db.journal import Line
 from syncd.errors import DatabaseAway, SyncdError
-from syncd.fanout import NotAsked, answer_kept, owe_again
+from syncd.fanout import NotAsked, answer_kept, owe_again, rejecting
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.bulk")
@@ -75,6 +87,8 @@ class Bulk:
         named = self._core.rulebook.named(wish.channel) if wish.channel else None
         skus = wish.skus or []
         detail: dict[str, object] = {"wish": wish.id, "result": result}
+        if wish.actor:
+            detail["by"] = wish.actor
         if len(skus) > 1:
             detail["skus"] = skus[:TOLD_SKUS]
         sku = skus[0] if len(skus) == 1 and wish.kind != "seed" else ""
@@ -86,7 +100,10 @@ class Bulk:
         if wish.kind in ("seed", "seed_apply"):
             return await self._seed(wish.skus or [], applies=wish.kind == "seed_apply")
         carry_out: dict[str, Callable[[], Awaitable[dict[str, object]]]] = {
-            "apply": lambda: applying.apply(self._core, wish.plan_id or 0),
+            "apply": lambda: self._apply(wish),
+            "import": lambda: asking.load_counts(self._core, wish),
+            "undo": lambda: asking.undo(self._core, wish),
+            "enable": lambda: asking.enable(self._core, wish),
             "push": lambda: self._push(wish),
             "retry": lambda: self._retry(wish),
             "answer": self._answer,
@@ -94,7 +111,12 @@ class Bulk:
         }
         return await carry_out.get(wish.kind, lambda: self._sweep(wish))()
 
+    async def _apply(self, wish: Wish) -> dict[str, object]:
+        discard = bool(wish.said.get("discard"))
+        return await applying.apply(self._core, wish.plan_id or 0, discard=discard)
+
     async def _sweep(self, wish: Wish) -> dict[str, object]:
+        await take_switches(self._core)
         rung_channels = []
         for channel in self._core.channels.values():
             if wish.channel in (None, channel.name) and channel.rules.enabled:
@@ -146,14 +168,32 @@ class Bulk:
         named = self._core.rulebook.named(wish.channel) if wish.channel else None
         async with self._core.db.transaction("push_listings") as conn:
             chosen = await catalog.listings_of(conn, wish.skus, named.id if named else None)
+        channels = self._core.rulebook.channels
+        rejects = {i for i, channel in chosen if rejecting.rejects(channels.get(channel))}
+        plan_id = await self._push_plan(wish, len(rejects)) if rejects else None
         for first in range(0, len(chosen), PIECE):
             piece = [listing for listing, _ in chosen[first : first + PIECE]]
             async with self._core.booking("push") as (conn, booking):
                 await owe_again(conn, booking, piece, forced=True)
                 looks = [i for i, channel in chosen[first : first + PIECE] if self._reads(channel)]
+                if plan_id is not None:
+                    await pushes.mark(conn, plan_id, sorted(rejects.intersection(piece)))
                 if looks:
                     await shelf.wish(conn, looks, "push", booking.now)
-        return {"listings": len(chosen)}
+        done: dict[str, object] = {"listings": len(chosen)}
+        return done | ({"plan": plan_id} if plan_id is not None else {})
+
+    async def _push_plan(self, wish: Wish, listings: int) -> int:
+        """What this push rejects is kept as a plan that is applied already, so that it can be undone."""
+        skus = wish.skus or []
+        what = "everything" if wish.skus is None else ", ".join(skus[:3]) + "…" * (len(skus) > 3)
+        async with self._core.booking("push_plan") as (conn, booking):
+            now, by = booking.now, wish.actor or "syncd"
+            plan_id = await plans.enter(conn, "push", f"push of {what}"[:200], by, now)
+            await plans.open_plan(conn, plan_id, 0, {"listings": listings})
+            await plans.decide(conn, plan_id, "applying", now, by)
+            await plans.close(conn, plan_id, now, {})
+        return plan_id
 
     def _reads(self, channel_id: int) -> bool:
         """Where a reading can be compared with, it is taken first: nothing is overwritten unseen."""

@@ -121,7 +121,8 @@ def ask_daemon(
         from syncd.db import bookmark  # noqa: PLC0415 - other commands start faster without it
 
         async with database.transaction("ask") as conn:
-            wish = await bookmark.ask(conn, kind, channel, names, datetime.now(UTC))
+            now = datetime.now(UTC)
+            wish = await bookmark.ask(conn, kind, channel, names, now, actor=whoever())
         deadline = asyncio.get_running_loop().time() + wait_s
         while asyncio.get_running_loop().time() < deadline:
             async with database.transaction("wish_result") as conn:

@@ -37,6 +37,8 @@ STATUS_COLUMNS = (
     "swept",
     "silent",
     "gone at source",
+    "suspense",
+    "plans",
     "switched",
 )
 
@@ -49,15 +51,19 @@ def status(config: Path, as_json: bool) -> None:
     """What every channel has, owes and waits for."""
 
     async def work(database: Any) -> None:
-        from syncd.db import status as tables  # noqa: PLC0415 - other commands start faster
+        from syncd.db import plans  # noqa: PLC0415 - other commands start faster without it
+        from syncd.db import status as tables  # noqa: PLC0415 - the same
 
         async with database.transaction("status") as conn:
             rows = await tables.channels(conn)
+            waiting = await plans.waiting(conn)
         if as_json:
             click.echo(json.dumps([asdict(row) for row in rows], default=str, indent=2))
         else:
             _print_status(rows)
-        if any(row.parked or row.events_parked or row.in_doubt for row in rows):
+        if waiting:
+            click.echo(f"{waiting} plans wait for a yes or no: syncd plan list", err=True)
+        if waiting or any(map(_waits, rows)):
             sys.exit(NEEDS_PERSON)
 
     asyncio.run(with_database(config, work))
@@ -81,6 +87,8 @@ def _print_status(rows: Sequence[Any]) -> None:
             _ago(row.swept_at, now),
             _silent(row, now),
             str(row.orphaned),
+            str(row.suspense),
+            str(row.plans),
             _switched(row),
         )
         for row in rows
@@ -89,6 +97,11 @@ def _print_status(rows: Sequence[Any]) -> None:
     for cells in table:
         padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
+
+
+def _waits(row: Any) -> bool:
+    """True where something of a channel waits for a person."""
+    return bool(row.parked or row.events_parked or row.in_doubt or row.suspense or row.plans)
 
 
 def _switched(row: Any) -> str:

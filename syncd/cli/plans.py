@@ -7,6 +7,7 @@ import getpass
 import json
 import os
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,6 @@ from syncd.cli.common import (
 )
 from syncd.cli.progress import Progress
 from syncd.errors import SyncdError
-
-HELD_READ = 100_000
-"""So many held listings are looked through for those that would change."""
 
 wait_option = click.option(
     "--wait", "wait_s", default=3600.0, show_default=True, help="Seconds to wait for the daemon."
@@ -75,8 +73,11 @@ def plan_show(config: Path, number: int, rows: int, as_json: bool) -> None:
     """What plan NUMBER would change: in all, on each channel, and row by row."""
 
     async def work(database: Any) -> None:
-        if not await print_plan(database, number, as_json, rows or 2**31):
-            await _print_held(database, config, number, as_json, rows or 2**31)
+        from syncd.app.build import named_rulebook  # noqa: PLC0415 - other commands start faster
+        from syncd.config import load  # noqa: PLC0415 - the same
+
+        rulebook = await named_rulebook(database, load(config, os.environ))
+        await print_plan(database, rulebook, number, as_json, rows or 2**31)
 
     asyncio.run(with_database(config, work))
 
@@ -84,14 +85,15 @@ def plan_show(config: Path, number: int, rows: int, as_json: bool) -> None:
 @plan.command("apply")
 @config_option
 @click.argument("number", type=int)
+@click.option("--discard", is_flag=True, help="What moved while the channel was off is not booked.")
 @wait_option
 @json_option
 @clean_errors
-def plan_apply(config: Path, number: int, wait_s: float, as_json: bool) -> None:
+def plan_apply(config: Path, number: int, discard: bool, wait_s: float, as_json: bool) -> None:
     """Say yes to plan NUMBER and have it made. What moved meanwhile is computed again."""
 
     async def work(database: Any) -> None:
-        await apply_plan(database, number, getpass.getuser(), wait_s, as_json)
+        await apply_plan(database, number, getpass.getuser(), wait_s, as_json, discard=discard)
 
     asyncio.run(with_database(config, work))
 
@@ -124,16 +126,30 @@ async def _why_not(conn: Any, number: int) -> str:
     return f"plan {number} is {found.state}" if found else f"there is no plan {number}"
 
 
-async def apply_plan(database: Any, number: int, actor: str, wait_s: float, as_json: bool) -> None:
+async def apply_plan(
+    database: Any,
+    number: int,
+    actor: str,
+    wait_s: float,
+    as_json: bool,
+    *,
+    discard: bool = False,
+) -> None:
     """Say yes to a plan and wait until the daemon has made it; exits 1 where it did not."""
     from syncd.db import bookmark, holds, plans  # noqa: PLC0415 - other commands start faster
 
     async with database.transaction("plan_yes") as conn:
         now = datetime.now(UTC)
+        before = await plans.get(conn, number)
+        if discard and before is not None and before.kind != "re_enabled":
+            raise SyncdError(f"plan {number} is a {before.kind}: it discards nothing")
         states = ("open", "rejected") if await holds.holds(conn, number) else ("open",)
         if not await plans.decide(conn, number, "applying", now, actor, before=states):
             raise SyncdError(await _why_not(conn, number))
-        wish = await bookmark.ask(conn, "apply", None, None, now, plan_id=number)
+        args = {"discard": discard}
+        wish = await bookmark.ask(
+            conn, "apply", None, None, now, plan_id=number, actor=actor, args=args
+        )
         found = await plans.get(conn, number)
     progress = Progress(found.rows if found else 0)
     deadline = asyncio.get_running_loop().time() + wait_s
@@ -154,7 +170,9 @@ async def apply_plan(database: Any, number: int, actor: str, wait_s: float, as_j
     sys.exit(FAILED)
 
 
-async def finish(database: Any, done: Any, *, applies: bool, wait_s: float, as_json: bool) -> None:
+async def finish(
+    database: Any, rulebook: Any, done: Any, *, applies: bool, wait_s: float, as_json: bool
+) -> None:
     """A plan was made: apply it where that was asked for and may be, else show it and exit 3."""
     if done.plan_id is None:
         said = {"plan": None, "state": "nothing_to_do", **done.summary()}
@@ -163,7 +181,7 @@ async def finish(database: Any, done: Any, *, applies: bool, wait_s: float, as_j
     if applies and not done.above:
         await apply_plan(database, done.plan_id, getpass.getuser(), wait_s, as_json)
         return
-    await print_plan(database, done.plan_id, as_json)
+    await print_plan(database, rulebook, done.plan_id, as_json)
     if applies:
         click.echo(
             f"more than the blast radius on {', '.join(done.above)}: look at it, then "
@@ -200,75 +218,50 @@ def _line(one: Any) -> str:
     return f"{one.id:>5}  {one.kind:<12} {one.state:<9} {one.title}  {words}".rstrip()
 
 
-async def print_plan(database: Any, number: int, as_json: bool, limit: int = 20) -> bool:
-    """Show a plan of counts, and this many of its rows as they stand now; False: it is none."""
-    from syncd.db import holds, plan_rows, plans  # noqa: PLC0415 - other commands start faster
-    from syncd.stock.plans import booked_by  # noqa: PLC0415 - the same
+async def print_plan(
+    database: Any, rulebook: Any, number: int, as_json: bool, limit: int = 20
+) -> None:
+    """Show a plan, and this many of its changes as they stand now."""
+    from syncd.corridor import showing  # noqa: PLC0415 - other commands start faster without it
+    from syncd.db import plans  # noqa: PLC0415 - the same
 
     async with database.transaction("plan_show") as conn:
         found = await plans.get(conn, number)
         if found is None:
             raise SyncdError(f"there is no plan {number}")
-        if await holds.holds(conn, number):
-            return False
-        rows = await plan_rows.rows(conn, number, 0, limit)
-    table = [
-        {
-            "row": r.source_row,
-            "sku": r.sku,
-            "warehouse": r.warehouse,
-            "level": r.quantity_now,
-            "counted": r.quantity,
-            "delta": r.delta
-            if r.applied_at
-            else booked_by(r.quantity, r.seen, r.units, r.quantity_now, r.later),
-            "applied": r.applied_at is not None,
-        }
-        for r in rows
-    ]
+        changes = [asdict(one) for one in await showing.changes(conn, rulebook, found, 0, limit)]
     if as_json:
-        said = as_dict(found) | {"plan": number, "changes": table}
-        click.echo(json.dumps(said, default=str, indent=2))
-        return True
-    click.echo(_line(found).strip())
-    show_reaches(found.said)
-    for row in table:
-        level = "new" if row["level"] is None else row["level"]
-        delta = row["delta"]
-        click.echo(f"  {row['sku']}  {row['warehouse']}  level {level}  {delta:+}")
-    if found.rows > len(table):
-        click.echo(f"  … {found.rows - len(table)} more rows")
-    if found.state == "open":
-        click.echo(f"syncd plan apply {number}, or syncd plan reject {number}")
-    return True
-
-
-async def _print_held(database: Any, config: Path, number: int, as_json: bool, limit: int) -> None:
-    """Show a plan that holds listings: what each shows, and would show."""
-    from syncd.app.build import named_rulebook  # noqa: PLC0415 - other commands start faster
-    from syncd.config import load  # noqa: PLC0415 - the same
-    from syncd.corridor.plans import target_of  # noqa: PLC0415 - the same
-    from syncd.db import holds, plans  # noqa: PLC0415 - the same
-
-    rulebook = await named_rulebook(database, load(config, os.environ))
-    async with database.transaction("plan_held") as conn:
-        found = await plans.get(conn, number)
-        page = await holds.held_page(conn, number, 0, max(limit, HELD_READ))
-    rows: list[dict[str, Any]] = []
-    for one in page:
-        wants = target_of(rulebook, one)
-        if wants is not None and wants != one.shown and len(rows) < limit:
-            rows.append({"sku": one.sku, "shows": one.shown, "would_show": wants})
-    if as_json:
-        said = as_dict(found) | {"plan": number, "changes": rows}
+        shown = [{k: v for k, v in one.items() if k != "position"} for one in changes]
+        said = as_dict(found) | {"plan": number, "changes": shown}
         click.echo(json.dumps(said, default=str, indent=2))
         return
-    assert found is not None
     click.echo(_line(found).strip())
     show_reaches(found.said)
-    for row in rows:
-        click.echo(f"  {row['sku']}  shows {row['shows']}, would show {row['would_show']}")
-    click.echo(f"syncd plan apply {number}, or syncd plan reject {number}")
+    for one in changes:
+        click.echo(f"  {_change(one)}")
+    if found.rows > len(changes):
+        click.echo(f"  … {found.rows - len(changes)} more rows")
+    if found.state == "open":
+        click.echo(f"syncd plan apply {number}, or syncd plan reject {number}")
+        if found.kind == "re_enabled":
+            click.echo(
+                "what moved is booked; --discard: it is not, and the channel is written back"
+            )
+    elif found.state == "rejected" and changes and "would_show" in changes[0]:
+        click.echo(f"held as it is; syncd plan apply {number} lets it go after all")
+
+
+def _change(one: dict[str, Any]) -> str:
+    """A row of a plan: a listing that is held, one whose channel was off, or a count."""
+    if "would_show" in one:
+        return f"{one['sku']}  shows {one['shows']}, would show {one['would_show']}"
+    if "level_if_booked" in one:
+        levels = f"{one['level_if_booked']} if booked, {one['level_if_discarded']} if discarded"
+        return (
+            f"{one['sku']}  {one['warehouse']}  {one['showed']} -> {one['shows']}: level {levels}"
+        )
+    level = "new" if one["level"] is None else one["level"]
+    return f"{one['sku']}  {one['warehouse']}  level {level}  {one['delta']:+}"
 
 
 def show_reaches(said: dict[str, Any]) -> None:

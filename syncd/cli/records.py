@@ -46,6 +46,7 @@ limit_option = click.option(
 @click.option(
     "--reason", help="With these words in the reason, the platform's words or the details."
 )
+@click.option("--cause", help="Of this cause: missed_webhook, edited, foreign_writer …")
 @click.option("--before", type=int, help="Where the number was this before.")
 @click.option("--after", type=int, help="Where the number was this after.")
 @click.option("--since", type=WHEN, help='Not older: a time, or "2h" for two hours ago.')

@@ -89,6 +89,11 @@ def export(config: Path, warehouse: str | None, output: Path | None) -> None:
 @click.option("--new-items", is_flag=True, help="Skus that are no item become one.")
 @click.option("--skip-unknown", is_flag=True, help="Leave out skus that are no item.")
 @click.option("--set", "sets", is_flag=True, help="Central edits, not counts: see syncd set.")
+@click.option(
+    "--on-hand",
+    is_flag=True,
+    help="It counts what lies there: what is sold and neither picked nor shipped is subtracted.",
+)
 @click.option("--apply", "applies", is_flag=True, help="Make it at once.")
 @wait_option
 @json_option
@@ -103,6 +108,8 @@ def import_file(
     calls = options.pop("calls")
     if any("=" not in one for one in calls):
         raise click.UsageError("--call NAME=WAREHOUSE")
+    if options["sets"] and options["on_hand"]:
+        raise click.UsageError("--set or --on-hand")
     if options["new_items"] and options["skip_unknown"]:
         raise click.UsageError("--new-items or --skip-unknown")
     names = dict(one.rsplit("=", 1) for one in calls)
@@ -124,6 +131,7 @@ def import_file(
 @click.option("--warehouse", help="Where; may be left out while there is one.")
 @click.option("--seen", type=int, help="The level you saw; left out: the level as it is now.")
 @counted_option
+@click.option("--on-hand", is_flag=True, help="With --counted-at: what lies there was counted.")
 @wait_option
 @json_option
 @clean_errors
@@ -134,6 +142,7 @@ def set_count(
     warehouse: str | None,
     seen: int | None,
     counted_at: datetime | None,
+    on_hand: bool,
     wait_s: float,
     as_json: bool,
 ) -> None:
@@ -143,10 +152,13 @@ def set_count(
     """
     if seen is not None and counted_at is not None:
         raise click.UsageError("--seen or --counted-at")
+    if on_hand and counted_at is None:
+        raise click.UsageError("--on-hand is a count: say when, with --counted-at")
     asked = {
         "title": f"{sku} to {quantity}"[:200],
         "counted_at": counted_at,
         "sets": counted_at is None,
+        "on_hand": on_hand,
     }
 
     async def work(database: Any) -> None:
@@ -196,7 +208,7 @@ async def take(
     if done.wrong:
         _complain(done, as_json)
         sys.exit(FAILED)
-    await finish(database, done, applies=applies, wait_s=wait_s, as_json=as_json)
+    await finish(database, rulebook, done, applies=applies, wait_s=wait_s, as_json=as_json)
 
 
 def _complain(done: Any, as_json: bool) -> None:

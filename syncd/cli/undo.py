@@ -51,9 +51,10 @@ def undo(
             radius=radius_of(settings),
         )
         progress = Progress()
+        rulebook = await named_rulebook(database, settings)
         found = await undoing.undo(
             database,
-            await named_rulebook(database, settings),
+            rulebook,
             number,
             wanted,
             datetime.now(UTC),
@@ -69,6 +70,8 @@ def undo(
         if found.moved_rows > TOLD:
             click.echo(f"… and {found.moved_rows - TOLD} more rows moved since", err=True)
         applies = force or skip_moved or not found.moved_rows
-        await finish(database, found.loaded, applies=applies, wait_s=wait_s, as_json=as_json)
+        await finish(
+            database, rulebook, found.loaded, applies=applies, wait_s=wait_s, as_json=as_json
+        )
 
     asyncio.run(with_database(config, work))

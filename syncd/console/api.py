@@ -15,13 +15,13 @@ from syncd.console import bodies
 from syncd.console.access import Access, Role, Token
 from syncd.console.listed import ROUTES
 from syncd.console.openapi import document
-from syncd.console.problems import Problem, answer
+from syncd.console.problems import FieldError, Problem, answer, invalid
 from syncd.console.routes import Asked, Done, Nothing, Route, Told
 from syncd.corridor import Core, follow_links
 from syncd.db import answers
 from syncd.db.answers import Stored
 from syncd.db.pool import LostRace
-from syncd.errors import DatabaseAway
+from syncd.errors import DatabaseAway, Declined
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.api")
@@ -59,6 +59,8 @@ class Api:
             return await handler(request)
         except Problem as problem:
             return answer(problem)
+        except Declined as error:
+            return answer(invalid(*(FieldError(problem) for problem in error.problems)))
         except web.HTTPException as error:
             return answer(_of_http(error, request))
         except DatabaseAway as error:

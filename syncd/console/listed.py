@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from syncd.console import (
+    arranging,
     bundles,
     catalogue,
+    counting,
+    deciding,
     explaining,
     holds,
     looking,
@@ -23,4 +26,7 @@ ROUTES: tuple[Route, ...] = (
     *wishes.ROUTES,
     *movements.ROUTES,
     *orders.ROUTES,
+    *arranging.ROUTES,
+    *counting.ROUTES,
+    *deciding.ROUTES,
 )

@@ -11,7 +11,7 @@ import msgspec
 from syncd.console.catalogue import Moment
 from syncd.console.paging import Paged, cut, key_of
 from syncd.console.routes import Asked, Nothing, get
-from syncd.db import reads, status
+from syncd.db import journal, reads, status
 
 
 class ChannelShown(msgspec.Struct):
@@ -33,6 +33,8 @@ class ChannelShown(msgspec.Struct):
     looks: int
     events_waiting: int
     events_parked: int
+    suspense: int
+    plans: int
     orders_through: datetime | None
     swept_at: datetime | None
 
@@ -65,6 +67,8 @@ async def list_channels(asked: Asked[Nothing]) -> Channels:
                 looks=row.looks,
                 events_waiting=row.events_waiting,
                 events_parked=row.events_parked,
+                suspense=row.suspense,
+                plans=row.plans,
                 orders_through=row.orders_through,
                 swept_at=row.swept_at,
             )
@@ -73,11 +77,17 @@ async def list_channels(asked: Asked[Nothing]) -> Channels:
 
 
 class JournalAsked(Paged, kw_only=True):
-    """Journal lines, newest first."""
+    """Journal lines, newest first. `reason`: words that stand in the reason, in the platform's own words or
+    in the details; `cause`: of a drift; `before` and `after_number`: the numbers of the line.
+    """
 
     sku: str | None = None
     channel: str | None = None
     outcome: str | None = None
+    reason: str | None = None
+    cause: str | None = None
+    before: int | None = None
+    after_number: int | None = None
     since: Moment | None = None
     until: Moment | None = None
 
@@ -100,17 +110,20 @@ class Journal(msgspec.Struct):
 
 async def read_journal(asked: Asked[JournalAsked]) -> Journal:
     query = asked.query
-    rows = await reads.journal_page(
-        asked.conn,
-        key_of(query, tuple[datetime, int, str]),
+    wanted = journal.Search(
         sku=query.sku,
         channel=query.channel,
         outcome=query.outcome,
+        words=query.reason,
+        before=query.before,
+        after=query.after_number,
         since=query.since,
         until=query.until,
-        limit=query.limit + 1,
+        cause=query.cause,
     )
-    page, after = cut(rows, query, lambda row: (row.at, row.part, row.place))
+    mark = key_of(query, tuple[datetime, str])
+    rows = await journal.search(asked.conn, wanted, query.limit + 1, mark)
+    page, after = cut(rows, query, lambda row: row.mark)
     return Journal(
         [
             JournalLine(

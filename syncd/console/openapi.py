@@ -24,7 +24,8 @@ def document(routes: Sequence[Route], prefix: str) -> dict[str, Any]:
     unique = list(dict.fromkeys(shapes))
     schemas, components = msgspec.json.schema_components(unique, ref_template=_REF)
     refs = dict(zip(unique, schemas, strict=True))
-    queries = {route.query.__name__ for route in routes}
+    bodies = {route.body.__name__ for route in routes if route.body is not None}
+    queries = {route.query.__name__ for route in routes} - bodies
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         path = _PARAMETER.sub(r"{\1}", route.path)

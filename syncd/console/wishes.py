@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -56,31 +57,37 @@ async def ask_push(told: Told[PushAsked]) -> Done:
     body = told.body
     if body.all == bool(body.skus):
         raise invalid(FieldError("name skus, or all", pointer="/skus"))
-    return await _wish(told, "push", body.channel, body.skus)
+    return await wish(told, "push", body.channel, body.skus)
 
 
 async def ask_sweep(told: Told[OnChannel]) -> Done:
-    return await _wish(told, "sweep", told.body.channel, None)
+    return await wish(told, "sweep", told.body.channel)
 
 
 async def ask_retry(told: Told[OnChannel]) -> Done:
-    return await _wish(told, "retry", told.body.channel, None)
+    return await wish(told, "retry", told.body.channel)
 
 
 async def ask_rebalance(told: Told[SomeSkus]) -> Done:
-    return await _wish(told, "rebalance", None, told.body.skus)
+    return await wish(told, "rebalance", None, told.body.skus)
 
 
-async def _wish(
-    told: Told[PushAsked] | Told[OnChannel] | Told[SomeSkus],
+async def wish(
+    told: Told[Any],
     kind: str,
-    channel: str | None,
-    skus: Sequence[str] | None,
+    channel: str | None = None,
+    skus: Sequence[str] | None = None,
+    *,
+    plan_id: int | None = None,
+    args: Mapping[str, object] = MappingProxyType({}),
 ) -> Done:
+    """Ask the daemon for something, in the caller's name; the answer says where to look what became of it."""
     if channel is not None and told.core.rulebook.named(channel) is None:
         raise invalid(FieldError(f"no channel is named {channel}", pointer="/channel"))
     now = told.booking.now
-    wish_id = await bookmark.ask(told.conn, kind, channel, skus, now)
+    wish_id = await bookmark.ask(
+        told.conn, kind, channel, skus, now, plan_id=plan_id, actor=told.actor, args=args
+    )
     shown = WishShown(str(wish_id), kind, channel, list(skus) if skus else None, now)
     return Done(shown, f"/wishes/{wish_id}")
 

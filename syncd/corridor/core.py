@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID, uuid4
 
@@ -19,6 +19,7 @@ from syncd.db import journal
 from syncd.db.journal import Line
 from syncd.db.pool import Connection, Database
 from syncd.fanout import Booking
+from syncd.stock.plans import Radius
 from syncd.stock.rulebook import ChannelRules, Rulebook, quieted
 from syncd.telemetry.logs import get_logger
 from syncd.telemetry.metrics import Metrics
@@ -74,6 +75,10 @@ class Core:
     clock: Callable[[], datetime] = utc_now
     rng: Random = field(default_factory=Random)
     new_key: Callable[[], UUID] = uuid4
+    radius: Radius = field(default_factory=Radius)
+    """How many listings of a channel one change may zero or raise unasked."""
+    plan_expiry: timedelta | None = None
+    """A plan that nobody applied in this time is closed."""
     paused: set[int] = field(default_factory=set)
     """Channels being cut over: their events wait until it is known by which rule they are booked."""
     leads: Callable[[], bool] = lambda: True

@@ -8,7 +8,8 @@ from syncd.corridor.core import Channel, Core
 from syncd.db import holds, plans, shelf
 from syncd.db.holds import Held
 from syncd.db.journal import Line
-from syncd.fanout import owe_again
+from syncd.db.pool import Connection
+from syncd.fanout import Booking, owe_again
 from syncd.stock.plans import Effect, Radius, Reach, effect
 from syncd.stock.rulebook import Asked, Rulebook
 from syncd.telemetry.logs import get_logger
@@ -66,22 +67,15 @@ async def hold_if_large(core: Core, channel: Channel, radius: Radius) -> int | N
     return plan_id
 
 
-async def hold_channel(core: Core, channel: Channel, kind: str, title: str) -> int:
-    """Hold every listing of a channel, as when it is switched on again; the next sweep weighs it.
-
-    Gives the plan.
-    """
-    found: list[int] = []
-    after = 0
-    while True:
-        async with core.db.statement("unowed_page") as conn:
-            page = await holds.unowed_page(conn, channel.id, after, PAGE)
-        if not page:
-            break
-        after = page[-1].listing_id
-        found += [one.listing_id for one in page]
-    plan_id = await _hold(core, channel, kind, title, found)
-    core.bells.sweeps[channel.id].set()
+async def open_hold(
+    conn: Connection, booking: Booking, channel: Channel, kind: str, title: str
+) -> int:
+    """A plan that holds listings as they are found; it waits for a person from now on."""
+    plan_id = await plans.enter(conn, kind, title, "syncd", booking.now, channel_id=channel.id)
+    await plans.open_plan(conn, plan_id, 0, {})
+    detail: dict[str, object] = {"plan": plan_id, "kind": kind, "title": title}
+    booking.journal.append(Line("plan", channel_id=channel.id, reason="waits", detail=detail))
+    log.warning("plan.waits", plan=plan_id, kind=kind, channel=channel.name, title=title)
     return plan_id
 
 
@@ -89,20 +83,12 @@ async def _hold(
     core: Core, channel: Channel, kind: str, title: str, listing_ids: Sequence[int]
 ) -> int:
     async with core.booking("plan_hold") as (conn, booking):
-        plan_id = await plans.enter(conn, kind, title, "syncd", booking.now, channel_id=channel.id)
-        await plans.open_plan(conn, plan_id, len(listing_ids), {})
-        detail: dict[str, object] = {"plan": plan_id, "kind": kind, "title": title}
-        booking.journal.append(
-            Line(
-                "plan", channel_id=channel.id, after=len(listing_ids), reason="waits", detail=detail
-            )
-        )
+        plan_id = await open_hold(conn, booking, channel, kind, title)
     for first in range(0, len(listing_ids), PIECE):
         piece = listing_ids[first : first + PIECE]
         async with core.db.transaction("hold") as conn:
             await shelf.lock(conn, piece, [])
             await holds.hold(conn, plan_id, piece)
-    log.warning("plan.waits", plan=plan_id, kind=kind, channel=channel.name, title=title)
     return plan_id
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
 
 from syncd.db.pool import Connection
 
@@ -164,10 +166,20 @@ class Wish:
     channel: str | None
     skus: list[str] | None
     plan_id: int | None
+    actor: str
+    args: str
+    """What else was asked, as JSON."""
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What else was asked."""
+        found: dict[str, Any] = json.loads(self.args)
+        return found
 
 
 ASK = """
-insert into wish (kind, channel, skus, asked_at, plan_id) values ($1, $2, $3, $4, $5) returning id
+insert into wish (kind, channel, skus, asked_at, plan_id, actor, args)
+values ($1, $2, $3, $4, $5, $6, $7::jsonb) returning id
 """
 RING = "notify syncd"
 
@@ -180,9 +192,12 @@ async def ask(
     now: datetime,
     *,
     plan_id: int | None = None,
+    actor: str = "",
+    args: Mapping[str, object] = MappingProxyType({}),
 ) -> int:
     """Ask the daemon for a sweep, push, seed, retry or the making of a plan; gives the wish's id."""
-    found: int = await conn.fetchval(ASK, kind, channel, skus, now, plan_id)
+    said = json.dumps(dict(args))
+    found: int = await conn.fetchval(ASK, kind, channel, skus, now, plan_id, actor, said)
     await conn.execute(RING)
     return found
 
@@ -196,7 +211,7 @@ TAKE_WISH = """
 update wish set started_at = $1 where id = (
     select id from wish where done_at is null and started_at is null
     order by id limit 1 for update skip locked)
-returning id, kind, channel, skus, plan_id
+returning id, kind, channel, skus, plan_id, actor, args::text as args
 """
 
 
@@ -222,6 +237,14 @@ async def wish_done(
 ) -> None:
     """A wish ended, with what became of it."""
     await conn.execute(WISH_DONE, wish_id, now, json.dumps(result))
+
+
+MADE = "update wish set args = args || jsonb_build_object('made', $2::bigint) where id = $1"
+
+
+async def made(conn: Connection, wish_id: int, plan_id: int) -> None:
+    """A wish goes on with this plan, whoever begins it again."""
+    await conn.execute(MADE, wish_id, plan_id)
 
 
 WISH_RESULT = "select result from wish where id = $1 and done_at is not null"

@@ -75,7 +75,7 @@ async def enter(conn: Connection, made: Sequence[NewCount], now: datetime) -> No
 MARK_COUNTED = """
 update level v set counted_at = s.counted_at
 from (select item_id, warehouse_id, max(counted_at) as counted_at from stock_count
-      where (item_id, warehouse_id) in (
+      where not undone and (item_id, warehouse_id) in (
           select g.item_id, g.warehouse_id
           from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id))
       group by item_id, warehouse_id) s
@@ -120,7 +120,7 @@ select s.id, s.item_id, s.warehouse_id, s.counted_at, s.quantity, s.counted, s.w
           and m.occurred_at > s.counted_at) end, 0))::bigint as level_then
 from unnest($1::bigint[], $2::int[], $3::timestamptz[]) as g(item_id, warehouse_id, since)
 join stock_count s on s.item_id = g.item_id and s.warehouse_id = g.warehouse_id
-    and s.counted_at >= g.since
+    and s.counted_at >= g.since and not s.undone
 left join level v on v.item_id = s.item_id and v.warehouse_id = s.warehouse_id
 order by s.item_id, s.warehouse_id, s.counted_at, s.id
 """
@@ -157,8 +157,9 @@ class Sold:
 
 
 UNPICKED = """
-with counted as (
-    select s.id, s.item_id, s.warehouse_id, s.counted_at from stock_count s where s.id = any($1::bigint[])
+with counted as materialized (
+    select g.* from unnest($1::bigint[], $3::bigint[], $4::int[], $5::timestamptz[])
+        as g(id, item_id, warehouse_id, counted_at)
 ), later as materialized (
     select c.id, m.channel_id, m.delta,
         split_part(substr(m.cause, length(h.name) + 8), ':line:', 1) as order_id
@@ -199,13 +200,15 @@ group by h.id, h.channel_id, h.order_id, h.units
 
 
 async def unpicked(
-    conn: Connection, count_ids: Sequence[int], picked_within: timedelta
+    conn: Connection, counts: Sequence[tuple[int, int, int, datetime]], picked_within: timedelta
 ) -> list[Sold]:
-    """The orders that held units of a counted item at its count, save those placed long before.
+    """The orders that held units at counts (any number, item, warehouse, when), save those placed long before.
 
     An order from before the item's first count, or older than `picked_within`, counts as picked.
     """
-    return [Sold(*row) for row in await conn.fetch(UNPICKED, count_ids, picked_within)]
+    ids, items, warehouses, times = map(list, zip(*counts, strict=True))
+    rows = await conn.fetch(UNPICKED, ids, picked_within, items, warehouses, times)
+    return [Sold(*row) for row in rows]
 
 
 BOOKED = """
@@ -221,3 +224,19 @@ async def booked(
     """What is booked of counts, by (item, warehouse, cause)."""
     columns = [k[0] for k in keys], [k[1] for k in keys], [k[2] for k in keys]
     return {(r[0], r[1], r[2]): r[3] for r in await conn.fetch(BOOKED, *columns)}
+
+
+TURN = """
+update stock_count s set undone = not s.undone
+from unnest($1::bigint[], $2::int[], $3::text[]) as g(item_id, warehouse_id, cause)
+where s.item_id = g.item_id and s.warehouse_id = g.warehouse_id and s.cause = g.cause
+returning s.item_id, s.warehouse_id, s.cause, case when s.undone then -s.booked else s.booked end
+"""
+
+
+async def turn(
+    conn: Connection, keys: Sequence[tuple[int, int, str]]
+) -> dict[tuple[int, int, str], int]:
+    """Counts of locked levels hold no more, or again; gives by how much their levels must move for it."""
+    columns = [k[0] for k in keys], [k[1] for k in keys], [k[2] for k in keys]
+    return {(r[0], r[1], r[2]): r[3] for r in await conn.fetch(TURN, *columns)}

@@ -117,7 +117,8 @@ async def taken(conn: Connection, channel_id: int, listing_ids: Sequence[int]) -
 ASKED = """
 select l.id as listing_id, 0::bigint as wish, l.remote, l.location,
     coalesce(l.known_as, l.sku) as sku, l.batch_group, null::timestamptz as received_at,
-    (select nextval('turn')) as turn, s.shown, 'cut_over'::text as reason
+    (select nextval('turn')) as turn, s.shown, 'cut_over'::text as reason,
+    false as pushed, true as careful
 from listing l join shelf s on s.listing_id = l.id
 where l.id = any($1::bigint[]) and s.attempt_id is null
 order by l.id
@@ -254,6 +255,14 @@ async def move_places(
     columns = [m[0] for m in moves], [m[1] for m in moves]
     await conn.execute(MOVE_PLACES, channel_id, *columns)
     await conn.execute(FORGET_PLACES, channel_id, [m[0] for m in moves if m[1] is None])
+
+
+LISTINGS_OF = "select id from listing where channel_id = $1 order by id"
+
+
+async def listings_of(conn: Connection, channel_id: int) -> list[int]:
+    """Every listing of a channel."""
+    return [row[0] for row in await conn.fetch(LISTINGS_OF, channel_id)]
 
 
 LISTINGS_AT = (

@@ -91,6 +91,9 @@ class ListingRow:
     observed: int | None
     observed_at: datetime | None
     quarantined: bool
+    held_by: int | None
+    keeps: int | None
+    held: bool
     owed_at: datetime | None
     version: int | None
     risk: int | None
@@ -122,7 +125,7 @@ LISTINGS = """
 select l.id as listing_id, l.channel_id, c.name as channel, c.platform, l.location, l.remote,
     coalesce(l.known_as, l.sku) as sku, l.title, l.item_id, l.warehouse_id, l.managed, l.skip, l.withheld,
     l.orphaned, l.gone_at, s.shown, s.shown_at, s.surprised_at, s.observed, s.observed_at,
-    s.quarantined_at is not null as quarantined,
+    s.quarantined_at is not null as quarantined, s.held_by, s.keeps, coalesce(s.held, false) as held,
     o.owed_at, o.version, o.risk, o.forced, o.not_before, o.tries, o.parked_at,
     o.reason as outbox_reason,
     (select count(*) from (select from outbox x
@@ -262,3 +265,29 @@ where c.name = any($1::text[]) and j.outcome = 'channel_stopped'
 async def stopped(conn: Connection, channels: Sequence[str], now: datetime) -> dict[str, str]:
     """Of these channels those that make no calls since the daemon started, with why."""
     return {row[0]: row[1] for row in await conn.fetch(STOPPED, channels, now)}
+
+
+OWN_SINCE = """
+select g.listing_id, coalesce((
+    select sum(m.delta) from movement m
+    where m.item_id = $1 and m.warehouse_id = g.warehouse_id and m.channel_id = g.channel_id
+      and m.recorded_at > g.since and m.recorded_at <= $2
+      -- a mark on a long ledger says what need not be read
+      and m.id > coalesce((
+        select x.movement_id from mark x
+        where x.item_id = $1 and x.warehouse_id = g.warehouse_id and x.recorded_at <= g.since
+        order by x.movement_id desc limit 1), 0)), 0)::bigint
+from unnest($3::bigint[], $4::int[], $5::int[], $6::timestamptz[])
+    as g(listing_id, channel_id, warehouse_id, since)
+"""
+
+
+async def own_since(
+    conn: Connection,
+    item_id: int,
+    until: datetime,
+    asked: Sequence[tuple[int, int, int, datetime]],
+) -> dict[int, int]:
+    """Units by which channels moved an item themselves since a write: (listing, channel, warehouse, when)."""
+    rows = await conn.fetch(OWN_SINCE, item_id, until, *map(list, zip(*asked, strict=True)))
+    return {row[0]: row[1] for row in rows}

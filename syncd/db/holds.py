@@ -81,11 +81,12 @@ class Held(Standing):
     keeps: int | None
     withheld: str
     orphaned: bool
+    location: str
 
 
 HELD_PAGE = f"""
 select {columns("l", "v")}, s.listing_id, l.channel_id, l.warehouse_id,
-    coalesce(l.known_as, l.sku) as sku, s.shown, s.keeps, l.withheld, l.orphaned
+    coalesce(l.known_as, l.sku) as sku, s.shown, s.keeps, l.withheld, l.orphaned, l.location
 from shelf s join listing l on l.id = s.listing_id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
 where s.held_by = $1 and s.listing_id > $2
@@ -100,7 +101,7 @@ async def held_page(conn: Connection, plan_id: int, after: int, limit: int) -> l
 
 UNOWED_PAGE = f"""
 select {columns("l", "v")}, s.listing_id, l.channel_id, l.warehouse_id,
-    coalesce(l.known_as, l.sku) as sku, s.shown, s.keeps, l.withheld, l.orphaned
+    coalesce(l.known_as, l.sku) as sku, s.shown, s.keeps, l.withheld, l.orphaned, l.location
 from listing l join shelf s on s.listing_id = l.id
 left join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
 where {counts("l", "v")} and l.channel_id = $1 and l.id > $2 and l.gone_at is null and l.skip = '' and l.managed
@@ -113,6 +114,21 @@ order by l.id limit $3
 async def unowed_page(conn: Connection, channel_id: int, after: int, limit: int) -> list[Held]:
     """A page of a channel's served listings that are held by nothing and owed nothing."""
     return [Held(*row) for row in await conn.fetch(UNOWED_PAGE, channel_id, after, limit)]
+
+
+SERVED_PAGE = f"""
+select {columns("l", "v")}, s.listing_id, l.channel_id, l.warehouse_id,
+    coalesce(l.known_as, l.sku) as sku, s.shown, s.keeps, l.withheld, l.orphaned, l.location
+from listing l join shelf s on s.listing_id = l.id
+join level v on v.item_id = l.item_id and v.warehouse_id = l.warehouse_id
+where l.id > $1 and l.gone_at is null and l.skip = '' and l.managed
+order by l.id limit $2
+"""
+
+
+async def served_page(conn: Connection, after: int, limit: int) -> list[Held]:
+    """A page of the served listings of all channels, held or not."""
+    return [Held(*row) for row in await conn.fetch(SERVED_PAGE, after, limit)]
 
 
 HOLDING = """

@@ -81,6 +81,7 @@ where ($1::text is null or j.sku = $1)
   and ($7::timestamptz is null or j.at >= $7) and ($8::timestamptz is null or j.at < $8)
   and ($9::timestamptz is null or j.at <= $9)
   and ($9::timestamptz is null or (j.at, j.ctid) < ($9, $10::text::tid))
+  and ($12::text is null or j.reason = $12 or j.detail ->> 'cause' = $12)
 order by j.at desc, j.ctid desc limit $11
 """
 
@@ -112,7 +113,8 @@ class Entry:
 class Search:
     """Which lines are wanted; what is None does not matter.
 
-    `words` stand anywhere in the reason, the platform's own words, or the details.
+    `words` stand anywhere in the reason, the platform's own words, or the details. `cause`: of a drift,
+    or of what was done about one.
     """
 
     sku: str | None = None
@@ -123,6 +125,7 @@ class Search:
     after: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+    cause: str | None = None
 
 
 async def search(
@@ -147,6 +150,7 @@ async def search(
         mark[0] if mark else None,
         mark[1] if mark else None,
         limit,
+        wanted.cause,
         timeout=LONG_S,
     )
     return [Entry(*row) for row in rows]

@@ -356,15 +356,8 @@ async def sold_since(
 
     A line of no listing may be any item's.
     """
-    rows = await conn.fetch(
-        SOLD_SINCE,
-        [i[0] for i in items],
-        [i[1] for i in items],
-        [i[2] for i in items],
-        channel_id,
-        version,
-    )
-    return {row[0] for row in rows}
+    columns = [i[0] for i in items], [i[1] for i in items], [i[2] for i in items]
+    return {row[0] for row in await conn.fetch(SOLD_SINCE, *columns, channel_id, version)}
 
 
 ANNOTATE = """
@@ -381,8 +374,10 @@ async def annotate(
 
 
 TAKE_ANNOTATIONS = """
-delete from annotation where listing_id = any($1::bigint[])
-returning listing_id, kind, coalesce(nullif(number, ''), order_id) as number, units, at
+delete from annotation a using unnest($1::bigint[], $2::timestamptz[], $3::bigint[]) as g(listing_id, at, delta)
+where a.listing_id = g.listing_id and (g.at is null or a.at <= g.at
+    or g.delta = (select sum(x.units) from annotation x where x.listing_id = g.listing_id))
+returning a.listing_id, a.kind, coalesce(nullif(a.number, ''), a.order_id) as number, a.units, a.at
 """
 
 
@@ -397,6 +392,9 @@ class Note:
     at: datetime
 
 
-async def take_annotations(conn: Connection, listing_ids: Sequence[int]) -> list[Note]:
-    """Take what orders said about these listings since the last difference was booked."""
-    return [Note(*row) for row in await conn.fetch(TAKE_ANNOTATIONS, listing_ids)]
+async def take_annotations(
+    conn: Connection, readings: Sequence[tuple[int, datetime | None, int]]
+) -> list[Note]:
+    """Take what orders said of listings that differ (listing, stamp, units); not what is later, but to fit."""
+    columns = map(list, zip(*readings, strict=True))
+    return [Note(*row) for row in await conn.fetch(TAKE_ANNOTATIONS, *columns)]

@@ -42,7 +42,7 @@ async def levels_then(
 
 LISTED = f"""
 select {columns("l", "v")}, l.id as listing_id, l.channel_id, l.item_id, l.warehouse_id,
-    coalesce(l.known_as, l.sku) as sku, s.shown
+    coalesce(l.known_as, l.sku) as sku, s.shown, l.withheld, l.orphaned
 from (
     select g.item_id, g.warehouse_id from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
     union
@@ -66,6 +66,8 @@ class Listed(Standing):
     warehouse_id: int
     sku: str
     shown: int | None
+    withheld: str
+    orphaned: bool
 
 
 async def listed(conn: Connection, keys: Sequence[tuple[int, int]]) -> list[Listed]:

@@ -21,11 +21,13 @@ class NewRow:
     seen: int | None = None
     units: int | None = None
     counted_at: datetime | None = None
+    counted: str = "available"
+    listing_id: int | None = None
 
 
 ROW_COLUMNS = (
     "plan_id", "position", "source_row", "sku", "item_id", "warehouse_id", "quantity", "seen",
-    "units", "counted_at",
+    "units", "counted_at", "counted", "listing_id",
 )  # fmt: skip
 
 
@@ -37,7 +39,7 @@ async def copy_rows(conn: Connection, plan_id: int, first: int, rows: Sequence[N
         records=[
             (
                 plan_id, first + n, r.source_row, r.sku, r.item_id, r.warehouse_id, r.quantity,
-                r.seen, r.units, r.counted_at,
+                r.seen, r.units, r.counted_at, r.counted, r.listing_id,
             )
             for n, r in enumerate(rows)
         ],
@@ -86,7 +88,8 @@ async def likely_skus(conn: Connection, skus: Sequence[str]) -> dict[str, str]:
 class PlanRow:
     """A row of a plan beside the level as it is now; `quantity_now` None: not counted there yet.
 
-    `later`: units booked of what happened after `counted_at`.
+    `later`: units booked of what happened after `counted_at`. `of_count`: the count that an undo takes
+    back, or lets hold again. `listing_id`, `began_at`: the edit that a push rejected.
     """
 
     position: int
@@ -102,13 +105,18 @@ class PlanRow:
     delta: int | None
     first: bool
     applied_at: datetime | None
+    counted: str
+    of_count: str | None
+    listing_id: int | None
+    began_at: datetime | None
     quantity_now: int | None
     later: int
 
 
 ROWS = """
 select r.position, r.source_row, r.sku, r.item_id, r.warehouse_id, w.name as warehouse, r.quantity,
-    r.seen, r.units, r.counted_at, r.delta, r.first, r.applied_at, v.quantity as quantity_now,
+    r.seen, r.units, r.counted_at, r.delta, r.first, r.applied_at, r.counted, r.of_count, r.listing_id,
+    r.began_at, v.quantity as quantity_now,
     coalesce(case when r.counted_at is not null and r.applied_at is null and v.changed_at > r.counted_at
         then (select sum(m.delta) from movement m
               where m.item_id = r.item_id and m.warehouse_id = r.warehouse_id

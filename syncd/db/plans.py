@@ -151,6 +151,16 @@ async def expire(conn: Connection, now: datetime) -> list[int]:
     return [row[0] for row in await conn.fetch(EXPIRE, now)]
 
 
+WAITING_OF = (
+    "select id from plan where channel_id = $1 and kind = $2 and state = 'open' order by id"
+)
+
+
+async def waiting_of(conn: Connection, channel_id: int, kind: str) -> list[int]:
+    """Plans of a channel of this kind that wait for a person."""
+    return [row[0] for row in await conn.fetch(WAITING_OF, channel_id, kind)]
+
+
 COUNT_DONE = "update plan set done = done + $2 where id = $1"
 
 

@@ -154,50 +154,6 @@ async def history(
 
 
 @dataclass(frozen=True, slots=True)
-class JournalRow:
-    at: datetime
-    channel: str | None
-    sku: str
-    outcome: str
-    before: int | None
-    after: int | None
-    reason: str
-    detail: str | None
-    part: int
-    place: str
-
-
-JOURNAL_PAGE = """
-select j.at, c.name as channel, j.sku, j.outcome, j.before, j.after, j.reason, j.detail::text as detail,
-    j.tableoid::bigint as part, j.ctid::text as place
-from journal j left join channel c on c.id = j.channel_id
-where ($1::text is null or j.sku = $1) and ($2::text is null or c.name = $2)
-  and ($3::text is null or j.outcome = $3)
-  and ($4::timestamptz is null or j.at >= $4) and ($5::timestamptz is null or j.at < $5)
-  and ($6::timestamptz is null or j.at <= $6)
-  and ($6::timestamptz is null or (j.at, j.tableoid, j.ctid) < ($6, $7::bigint::oid, $8::text::tid))
-order by j.at desc, j.tableoid desc, j.ctid desc limit $9
-"""
-
-
-async def journal_page(
-    conn: Connection,
-    before: tuple[datetime, int, str] | None,
-    *,
-    sku: str | None,
-    channel: str | None,
-    outcome: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    limit: int,
-) -> list[JournalRow]:
-    """Journal lines, newest first. Lines are never changed, so where one lies names it."""
-    key = before or (None, None, None)
-    rows = await conn.fetch(JOURNAL_PAGE, sku, channel, outcome, since, until, *key, limit)
-    return [JournalRow(*row) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
 class ParkedRow:
     kind: str
     id: int

@@ -477,9 +477,15 @@ create table plan_row (
     delta bigint,
     applied_at timestamp with time zone,
     first boolean not null default false,
+    counted text not null default 'available'::text,
+    of_count text,
+    listing_id bigint,
+    began_at timestamp with time zone,
     constraint plan_row_pkey PRIMARY KEY (plan_id, "position"),
-    constraint plan_row_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES plan(id) ON DELETE CASCADE
+    constraint plan_row_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES plan(id) ON DELETE CASCADE,
+    constraint plan_row_counted_check CHECK ((counted = ANY (ARRAY['available'::text, 'on_hand'::text])))
 );
+CREATE INDEX plan_row_of_stretch ON public.plan_row USING btree (listing_id, began_at) WHERE (listing_id IS NOT NULL);
 comment on table plan_row is 'One count of a plan: counted, set over a level that was seen, or units to book as they are.';
 comment on column plan_row.source_row is 'The row of the file it came from.';
 comment on column plan_row.item_id is 'Null: the sku becomes an item when the plan is applied.';
@@ -487,6 +493,10 @@ comment on column plan_row.quantity is 'What was counted, or what is to be there
 comment on column plan_row.units is 'Signed units to book as they are: what an undo gives back.';
 comment on column plan_row.delta is 'What was booked; computed when it was applied, from the level of that moment.';
 comment on column plan_row.first is 'What was booked was the first count of its item there; undone, it is not counted any more.';
+comment on column plan_row.counted is 'What its quantity says: what can be sold, or what lies there.';
+comment on column plan_row.of_count is 'Of an undo: the cause of the count that holds no more, or again.';
+comment on column plan_row.listing_id is 'Of a push, and of what undoes one: where an edit was rejected; `delta` is less by it.';
+comment on column plan_row.began_at is 'When that edit was found, by the platform''s clock; of a blind channel: when its stretch began.';
 
 create table posted_order (
     order_id text not null,
@@ -525,6 +535,20 @@ CREATE INDEX posting_unheard ON public.posting USING btree (recorded_at) WHERE (
 comment on table posting is 'Movements as they were posted, each cause once, with what is booked of each.';
 comment on column posting.delta is 'As posted; null: a count (stock_count has it).';
 comment on column posting.order_ref is 'The order it names, by id or number without a leading #.';
+
+create table rejection (
+    listing_id bigint not null,
+    at timestamp with time zone not null,
+    since timestamp with time zone not null,
+    units bigint not null,
+    undone boolean not null default false,
+    recorded_at timestamp with time zone not null,
+    constraint rejection_pkey PRIMARY KEY (listing_id, at)
+);
+comment on table rejection is 'Units of a shelf''s difference that a push did not book, where levels are the truth; an order in that time takes its part out.';
+comment on column rejection.since is 'The shelf was accounted for until then, by the platform''s clock.';
+comment on column rejection.units is 'What is rejected of it still, signed.';
+comment on column rejection.undone is 'The push was undone: it is booked after all.';
 
 create table retirement (
     listing_id bigint not null,
@@ -618,6 +642,8 @@ create table shelf (
     keeps bigint,
     followed boolean not null default false,
     held boolean not null default false,
+    pushed bigint,
+    rejected boolean not null default false,
     constraint shelf_pkey PRIMARY KEY (listing_id),
     constraint shelf_listing_id_fkey FOREIGN KEY (listing_id) REFERENCES listing(id)
 ) with (fillfactor=70);
@@ -633,6 +659,8 @@ comment on column shelf.held_by is 'The plan that holds what its listing is owed
 comment on column shelf.keeps is 'What a held listing shows meanwhile; null: not known yet, and nothing is written.';
 comment on column shelf.followed is 'Stretches of it are kept: order steps are noted, and a reading ends or extends the open one.';
 comment on column shelf.held is 'A person is asked about a count that was changed here (edits = "alert"): nothing is written until then.';
+comment on column shelf.pushed is 'The plan of a push whose reading has not come yet: what orders do not explain of it is rejected.';
+comment on column shelf.rejected is 'A push rejected something here not long ago: an order that turns up late may explain it.';
 
 create table stock_count (
     id bigint not null generated always as identity,
@@ -649,6 +677,7 @@ create table stock_count (
     actor text not null,
     note text not null default ''::text,
     recorded_at timestamp with time zone not null,
+    undone boolean not null default false,
     constraint stock_count_pkey PRIMARY KEY (id),
     constraint stock_count_item_id_warehouse_id_cause_key UNIQUE (item_id, warehouse_id, cause),
     constraint stock_count_counted_check CHECK ((counted = ANY (ARRAY['available'::text, 'on_hand'::text])))
@@ -656,6 +685,7 @@ create table stock_count (
 CREATE INDEX stock_count_by_time ON public.stock_count USING btree (item_id, warehouse_id, counted_at, id);
 comment on table stock_count is 'Counts as they were made, and what each has moved the level by.';
 comment on column stock_count.waiting is 'Units sold and neither picked nor shipped then: on hand, and not to be sold.';
+comment on column stock_count.undone is 'It was taken back: nothing is inside it, until it holds again.';
 
 create table stretch (
     listing_id bigint not null,
@@ -680,6 +710,7 @@ create table stretch (
     read_at timestamp with time zone not null,
     ahead interval not null,
     due_at timestamp with time zone,
+    rejected boolean not null default false,
     constraint stretch_pkey PRIMARY KEY (listing_id, t0),
     constraint stretch_end_kind_check CHECK ((end_kind = ANY (ARRAY['write'::text, 'split'::text, 'open'::text]))),
     constraint stretch_start_kind_check CHECK ((start_kind = ANY (ARRAY['reading'::text, 'write'::text, 'unknown'::text])))
@@ -693,6 +724,7 @@ comment on column stretch.booked is 'What the ledger holds of it, by so many rev
 comment on column stretch.read_at is 'Our clock: when the newest reading in it was asked for.';
 comment on column stretch.ahead is 'How far the platform''s clock was ahead of ours at that reading.';
 comment on column stretch.due_at is 'Our clock: when it can be split or settled; null: it waits for nothing.';
+comment on column stretch.rejected is 'A push rejected what it amounts to: nothing of it is booked.';
 
 create table suspense (
     id bigint not null generated always as identity,
@@ -773,12 +805,16 @@ create table wish (
     done_at timestamp with time zone,
     result jsonb,
     plan_id bigint,
+    actor text not null default ''::text,
+    args jsonb not null default '{}'::jsonb,
     constraint wish_pkey PRIMARY KEY (id),
     constraint wish_kind_check CHECK ((kind <> ''::text))
 );
 CREATE INDEX wish_open ON public.wish USING btree (id) WHERE (done_at IS NULL);
 comment on table wish is 'What other processes ask the daemon to do; NOTIFY syncd is its doorbell.';
 comment on column wish.plan_id is 'The plan that is to be applied.';
+comment on column wish.actor is 'Who asks.';
+comment on column wish.args is 'What else is asked: the rows of a file, for example.';
 
 create sequence inbox_id;
 

@@ -44,6 +44,10 @@ class Shelf:
     """A person is asked about an edit: nothing is written until the answer."""
     made_of: Sequence[Sequence[int]] | None = None
     """Of a bundle: its components, as (item, units of it in one)."""
+    pushed: int | None = None
+    """The plan of a push whose reading has not come yet; None: none."""
+    rejected: bool = False
+    """A push rejected something here not long ago."""
 
 
 LOCK = """
@@ -51,8 +55,7 @@ select s.listing_id, l.channel_id, l.location, coalesce(l.known_as, l.sku) as sk
     l.warehouse_id, l.managed, l.skip, l.withheld, l.orphaned, l.gone_at is not null as gone, s.shown, s.shown_at, s.turn, s.attempt_id is not null as attempt_open,
     s.lag_asks, s.quarantined_at is not null as quarantined, s.held_by, s.keeps,
     s.followed, s.held,
-    (select array_agg(array[p.component_id, p.units]) from component p where p.bundle_id = l.item_id)
-        as made_of
+    (select array_agg(array[p.component_id, p.units]) from component p where p.bundle_id = l.item_id) as made_of, s.pushed, s.rejected
 from shelf s join listing l on l.id = s.listing_id
 where s.listing_id in (
     with named as (
@@ -287,6 +290,9 @@ class Look:
     """The turn it is asked in: one for all that were chosen together."""
     shown: int | None
     reason: str
+    pushed: bool = False
+    careful: bool = False
+    """It is booked, even where it says nothing new; `pushed`: a push waits for this reading."""
 
 
 CONFIRM = """
@@ -341,7 +347,7 @@ async def fulfilled(conn: Connection, channel_id: int, now: datetime) -> None:
 
 DUE_LOOKS = """
 select k.listing_id, k.wish, l.remote, l.location, coalesce(l.known_as, l.sku) as sku, l.batch_group, k.received_at,
-    (select nextval('turn')) as turn, s.shown, k.reason
+    (select nextval('turn')) as turn, s.shown, k.reason, s.pushed is not null as pushed, s.pushed is not null or s.rejected as careful
 from look k join listing l on l.id = k.listing_id join shelf s on s.listing_id = k.listing_id
 where k.channel_id = $1 and k.not_before <= $2 and s.attempt_id is null
   and not (k.listing_id = any($4::bigint[]))
@@ -359,9 +365,9 @@ async def due_looks(
 OWED_LOOKS = """
 select l.id as listing_id, 0::bigint as wish, l.remote, l.location, coalesce(l.known_as, l.sku) as sku,
     l.batch_group, null::timestamptz as received_at, (select nextval('turn')) as turn, o.shown,
-    'owed' as reason
+    'owed' as reason, o.pushed, o.pushed as careful
 from (
-    select o.listing_id, s.shown from outbox o join shelf s on s.listing_id = o.listing_id
+    select o.listing_id, s.shown, s.pushed is not null as pushed from outbox o join shelf s on s.listing_id = o.listing_id
     where o.channel_id = $1 and o.parked_at is null and o.not_before <= $2
       and s.attempt_id is null and not (o.listing_id = any($4::bigint[]))
     order by o.rank, o.owed_at limit $3

@@ -107,6 +107,10 @@ class ChannelStatus:
     """While nothing is heard of it: since when; None: it is not silent."""
     unseen: int
     """Units that the other channels keep in reserve for it."""
+    suspense: int
+    """Amounts that wait for a person."""
+    plans: int
+    """Plans of this channel that wait for a person."""
 
 
 CHANNEL_STATUS = """
@@ -130,7 +134,11 @@ select c.name, c.platform,
     (select count(*) from listing l where l.channel_id = c.id and l.gone_at is null
         and l.orphaned) as orphaned,
     c.silent_from,
-    (select coalesce(sum(r.unseen), 0)::bigint from sales r where r.channel_id = c.id) as unseen
+    (select coalesce(sum(r.unseen), 0)::bigint from sales r where r.channel_id = c.id) as unseen,
+    (select count(*) from suspense s left join listing l on l.id = s.listing_id
+        where s.resolved_at is null and coalesce(l.channel_id, s.channel_id) = c.id) as suspense,
+    (select count(*) from plan p where p.channel_id = c.id and p.state = 'open'
+        and (p.kind <> 'first_sync' or p.rows > 0)) as plans
 from channel c where left(c.name, 1) <> '_' order by c.name
 """
 

@@ -63,6 +63,7 @@ class StretchRow:
     read_at: datetime
     ahead: timedelta
     due_at: datetime | None
+    rejected: bool
 
     def kept(self) -> Kept:
         stretch = Stretch(
@@ -83,6 +84,7 @@ class StretchRow:
             self.proposal,
             self.in_suspense,
             self.revision,
+            self.rejected,
         )
         return Kept(stretch, self.channel_id, self.read_at, self.ahead, self.due_at)
 
@@ -90,7 +92,7 @@ class StretchRow:
 LOAD = """
 select s.listing_id, s.start_kind, s.t0, s.v0, s.a, s.va, s.late_until, s.watch_at, s.watch_value,
     s.b, s.vb, s.end_kind, s.settled, s.booked, s.candidates, s.proposal, s.in_suspense, s.revision,
-    s.channel_id, s.read_at, s.ahead, s.due_at
+    s.channel_id, s.read_at, s.ahead, s.due_at, s.rejected
 from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) as g(listing_id, first, last)
 join stretch s on s.listing_id = g.listing_id
     and (s.end_kind = 'open' or not s.settled or s.in_suspense
@@ -152,16 +154,16 @@ async def note(conn: Connection, news: Sequence[tuple[int, OrderStep]]) -> None:
 KEEP = """
 insert into stretch (listing_id, start_kind, t0, v0, a, va, late_until, watch_at, watch_value, b, vb,
     end_kind, settled, booked, candidates, proposal, in_suspense, revision, channel_id, read_at, ahead,
-    due_at)
+    due_at, rejected)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22)
+    $22, $23)
 on conflict (listing_id, t0) do update set
     start_kind = excluded.start_kind, v0 = excluded.v0, a = excluded.a, va = excluded.va,
     late_until = excluded.late_until, watch_at = excluded.watch_at, watch_value = excluded.watch_value,
     b = excluded.b, vb = excluded.vb, end_kind = excluded.end_kind, settled = excluded.settled,
     booked = excluded.booked, candidates = excluded.candidates, proposal = excluded.proposal,
     in_suspense = excluded.in_suspense, revision = excluded.revision, read_at = excluded.read_at,
-    ahead = excluded.ahead, due_at = excluded.due_at
+    ahead = excluded.ahead, due_at = excluded.due_at, rejected = excluded.rejected
 """
 
 
@@ -196,6 +198,7 @@ def _columns(one: Kept) -> tuple[object, ...]:
         one.read_at,
         one.ahead,
         one.due_at,
+        s.rejected,
     )
 
 

@@ -22,9 +22,14 @@ async def undone_by(conn: Connection, plan_id: int) -> int | None:
 
 
 TURN_ROUND = """
-insert into plan_row (plan_id, position, source_row, sku, item_id, warehouse_id, units, first)
-select $2, r.position, r.source_row, r.sku, r.item_id, r.warehouse_id, -r.delta, r.first
+insert into plan_row (plan_id, position, source_row, sku, item_id, warehouse_id, units, first, of_count,
+                      counted_at, listing_id, began_at)
+select $2, r.position, r.source_row, r.sku, r.item_id, r.warehouse_id,
+    case when s.id is null then -r.delta when s.undone then s.booked else -s.booked end, r.first, s.cause,
+    s.counted_at, r.listing_id, r.began_at
 from plan_row r
+left join stock_count s on s.item_id = r.item_id and s.warehouse_id = r.warehouse_id
+    and s.cause = coalesce(r.of_count, 'plan:' || r.plan_id || ':' || r.position)
 where r.plan_id = $1 and r.position > $3 and r.position <= $4 and (r.delta <> 0 or r.first)
   and not ($5 and exists (
     select from movement m

@@ -170,6 +170,8 @@ class ListingPart:
     attempt: AttemptPart | None = None
     write: WritePart | None = None
     suspense: tuple[SuspensePart, ...] = ()
+    owed: int | None = None
+    """At a past instant: the number that was owed then, where it showed another one."""
     lines: tuple[LinePart, ...] = ()
 
 

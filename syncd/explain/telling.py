@@ -17,6 +17,7 @@ from syncd.db.order_holds import Hold
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf
 from syncd.explain.made import told_of
+from syncd.explain.owed import own_since
 from syncd.explain.shapes import (
     AccountPart,
     AttemptPart,
@@ -93,7 +94,8 @@ async def explain(
         if at is None and any(row.holds for row in levels):
             promised = await order_holds.open_holds(conn, sku=item.sku)
             parts = [replace(part, holds=_holds(part, promised)) for part in parts]
-    seen = _Seen(rules, levels, {p.warehouse: p.level for p in parts}, stopped, now, at)
+    own = await own_since(conn, item.id, at, listings, writes) if item.id and at else {}
+    seen = _Seen(rules, levels, {p.warehouse: p.level for p in parts}, stopped, now, at, own)
     lines = _by_listing(told)
     return Explanation(
         sku,
@@ -188,6 +190,7 @@ class _Seen:
     stopped: Mapping[str, str]
     now: datetime
     at: datetime | None
+    own: Mapping[int, int]
 
     def listing(
         self,
@@ -238,7 +241,10 @@ class _Seen:
         skipped = skip_reason(_shelf(row), rules)
         if rules is None or standing is None or standing.quantity is None:
             return _because(part, skipped or _uncounted(row, standing))
-        asked = Asked(row.listing_id, row.sku, standing.warehouse_id, shown=row.shown)
+        none = self.rules.shows_none(standing.warehouse_id, orphaned=row.orphaned)
+        asked = Asked(
+            row.listing_id, row.sku, standing.warehouse_id, none, row.keeps, shown=row.shown
+        )
         derived = rules.derive(asked, standing)
         part = _derived(part, derived)
         if skipped:
@@ -271,7 +277,14 @@ class _Seen:
         if derived is not None:
             part = _derived(part, derived)
         why = "by the rules of the newest write until then, and the level of then"
-        return replace(part, state="then", why=why)
+        own = self.own.get(row.listing_id)
+        if part.target is None or part.shown is None or own is None:
+            return replace(part, state="then", why=why)
+        showed = part.shown + own  # what it sold itself it lowered itself
+        if showed == part.target:
+            return replace(part, state="then", why=why)
+        why = f"{part.target} was owed where it showed {showed}: {why}"
+        return replace(part, state="then_owed", why=why, owed=part.target)
 
 
 def _uncounted(row: ListingRow, standing: LevelRow | None) -> str:
@@ -366,4 +379,7 @@ def _shelf(row: ListingRow) -> Shelf:
         attempt_open=row.attempt_id is not None,
         lag_asks=0,
         quarantined=bool(row.quarantined),
+        held_by=row.held_by,
+        keeps=row.keeps,
+        held=row.held,
     )

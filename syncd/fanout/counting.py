@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from syncd.db import bundles, ledger, levels, links, shelf, undoing
 from syncd.db import counts as stock_counts
@@ -13,12 +13,15 @@ from syncd.db.journal import Line
 from syncd.db.ledger import LevelNow, Movement
 from syncd.db.levels import LevelThen
 from syncd.db.links import NewItem
+from syncd.db.plan_rows import PlanRow
 from syncd.db.pool import Connection
 from syncd.fanout import moving
 from syncd.fanout.booking import Booking
 from syncd.fanout.joining import free_later_sales
 from syncd.fanout.matching import link_waiting
-from syncd.fanout.owing import LevelKey, owe_deliveries
+from syncd.fanout.owing import LevelKey, levels_now, owe_deliveries
+from syncd.fanout.recounting import take, waits_at
+from syncd.fanout.unheard import settle_counted
 from syncd.stock.counts import Counted
 from syncd.stock.model import QUANTITY_LIMIT, Kind
 from syncd.stock.plans import booked_by
@@ -44,6 +47,14 @@ class Count:
     note: str
     uncounts: bool = False
     """Its units take a first count back: then the item is not counted there any more."""
+    of: Counted = Counted.AVAILABLE
+    of_count: str | None = None
+    """Its units take this count back, or let it hold again: as many as are booked of it by then."""
+
+    @property
+    def is_count(self) -> bool:
+        """True where somebody counted: no number set over another, and no units."""
+        return self.quantity is not None and self.seen is None and self.units is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,32 @@ class Made:
     item_id: int
     delta: int
     first: bool = False
+
+
+async def foreseen(
+    conn: Connection, rows: Sequence[PlanRow], picked_within: timedelta
+) -> dict[int, int]:
+    """What rows of a plan would book now, or what they have booked, by position. Changes nothing."""
+    asked = [
+        (row.position, row.item_id, row.warehouse_id, row.counted_at)
+        for row in rows
+        if row.counted == Counted.ON_HAND and row.applied_at is None
+        and row.item_id is not None and row.counted_at is not None and row.quantity_now is not None
+    ]  # fmt: skip
+    waits = await waits_at(conn, asked, picked_within)
+    return {
+        row.position: (row.delta or 0)
+        if row.applied_at is not None
+        else booked_by(
+            row.quantity,
+            row.seen,
+            row.units,
+            row.quantity_now,
+            row.later,
+            waits.get(row.position, 0),
+        )
+        for row in rows
+    }
 
 
 async def book_counts(conn: Connection, booking: Booking, counts: Sequence[Count]) -> list[Made]:
@@ -71,18 +108,28 @@ async def book_counts(conn: Connection, booking: Booking, counts: Sequence[Count
     keys = sorted((ids[c.sku], c.warehouse_id) for c in counts)
     first = await _first_counts(conn, booking, counts, ids)
     shelves = await shelf.lock(conn, [], keys)
+    turned = await _turn(conn, counts, ids)
     asked = [(ids[c.sku], c.warehouse_id, c.counted_at) for c in counts]
     then = {(t.item_id, t.warehouse_id): t for t in await levels.levels_then(conn, asked)}
+    lying = [c for c in counts if _lies(c, (ids[c.sku], c.warehouse_id), first)]
+    after = await _take(conn, booking, lying, ids) if lying else {}
+    booked = await _booked(conn, lying, ids) if lying else {}
     made, movements = [], []
     for count in counts:
         key = ids[count.sku], count.warehouse_id
-        delta = _delta(booking, count, then.get(key))
+        if _lies(count, key, first):
+            made.append(Made(key[0], booked[*key, count.cause]))
+            continue
+        delta = turned.get((*key, count.of_count or ""), _delta(booking, count, then.get(key)))
         made.append(Made(key[0], delta, key in first or count.uncounts))
         if delta or key in first:
             movements.append((_movement(count, key, delta, first), count.counted_at))
-    after = await _book(conn, booking, movements, first)
+    after |= await _book(conn, booking, movements, first)
     booking.fell.clear()  # what a plan takes is no fact: nothing held yields to it
     await _remember(conn, booking, counts, made, first)
+    counted = {(ids[c.sku], c.warehouse_id): c.counted_at for c in counts if c.is_count}
+    if counted and await settle_counted(conn, booking, sorted(counted.items())):
+        after = await levels_now(conn, counted.keys() | after.keys())
     taken_back = [(ids[c.sku], c.warehouse_id) for c in counts if c.uncounts]
     if taken_back:
         for key in await undoing.uncount(conn, sorted(taken_back)):
@@ -102,6 +149,51 @@ async def _of_bundles(
     return [c for c in counts if ids[c.sku] in made and c.units is None]
 
 
+def _lies(count: Count, key: LevelKey, first: set[LevelKey]) -> bool:
+    """True for a count of what lies there: what was sold and is still there has to be looked for.
+
+    At an item's first count nothing is known of that: it counts as it is.
+    """
+    return count.is_count and count.of is Counted.ON_HAND and key not in first
+
+
+async def _take(
+    conn: Connection, booking: Booking, lying: Sequence[Count], ids: Mapping[str, int]
+) -> dict[LevelKey, LevelNow]:
+    return await take(conn, booking, [_kept(c, ids[c.sku], None) for c in lying])
+
+
+async def _booked(
+    conn: Connection, lying: Sequence[Count], ids: Mapping[str, int]
+) -> dict[tuple[int, int, str], int]:
+    keys = [(ids[c.sku], c.warehouse_id, c.cause) for c in lying]
+    return await stock_counts.booked(conn, keys)
+
+
+async def _turn(
+    conn: Connection, counts: Sequence[Count], ids: Mapping[str, int]
+) -> dict[tuple[int, int, str], int]:
+    """Counts that are taken back hold no more before their units are booked, or these were inside them."""
+    keys = [(ids[c.sku], c.warehouse_id, c.of_count) for c in counts if c.of_count is not None]
+    return await stock_counts.turn(conn, keys) if keys else {}
+
+
+def _kept(count: Count, item_id: int, booked: int | None) -> NewCount:
+    assert count.quantity is not None
+    return NewCount(
+        item_id=item_id,
+        warehouse_id=count.warehouse_id,
+        counted_at=count.counted_at,
+        quantity=count.quantity,
+        counted=count.of,
+        cause=count.cause,
+        channel_id=None,
+        actor=count.actor,
+        note=count.note,
+        booked=booked,
+    )
+
+
 async def _remember(
     conn: Connection,
     booking: Booking,
@@ -111,22 +203,10 @@ async def _remember(
 ) -> None:
     """What occurred before a count and is heard of later is inside it; first counts date themselves."""
     kept = [
-        NewCount(
-            item_id=one.item_id,
-            warehouse_id=count.warehouse_id,
-            counted_at=count.counted_at,
-            quantity=count.quantity,
-            counted=Counted.AVAILABLE,
-            cause=count.cause,
-            channel_id=None,
-            actor=count.actor,
-            note=count.note,
-            booked=one.delta,
-        )
+        _kept(count, one.item_id, one.delta)
         for count, one in zip(counts, made, strict=True)
-        if count.quantity is not None
-        and count.seen is None
-        and count.units is None
+        if count.is_count
+        and count.of is Counted.AVAILABLE
         and (one.item_id, count.warehouse_id) not in first
     ]
     if kept:

@@ -31,11 +31,13 @@ class Difference:
     at: datetime
 
 
-async def notes_of(conn: Connection, listing_ids: Sequence[int]) -> dict[int, list[Note]]:
-    """What orders said about these listings since the last difference was booked."""
+async def notes_of(
+    conn: Connection, readings: Sequence[tuple[int, datetime | None, int]]
+) -> dict[int, list[Note]]:
+    """What orders said of listings that differ: (listing, stamp of the reading, units)."""
     notes: dict[int, list[Note]] = {}
-    if listing_ids:
-        for note in await ledger.take_annotations(conn, listing_ids):
+    if readings:
+        for note in await ledger.take_annotations(conn, readings):
             notes.setdefault(note.listing_id, []).append(note)
     return notes
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from syncd.db import shelf, stretches, suspense, suspicion
+from syncd.db import pushes, shelf, stretches, suspense, suspicion
 from syncd.db.journal import Line
 from syncd.db.ledger import Movement
 from syncd.db.pool import Connection
@@ -160,6 +160,9 @@ async def conclude(
         await stretches.drop(conn, gone)
     await stretches.keep(conn, [kept for one in changed for kept in one.changed])
     await stretches.follow(conn, [(one.row.listing_id, True, _held(one)) for one in changed])
+    revised = [news for one in changed for news in _rejected_otherwise(one)]
+    if revised:
+        await pushes.revise(conn, revised)
     for one in changed:
         await _ask(conn, booking, one)
         for stretch, units in one.booked:
@@ -170,6 +173,17 @@ async def conclude(
     if amounts:
         done.moved.update(await suspicion.keep(conn, amounts, booking.now))
     return done
+
+
+def _rejected_otherwise(one: Followed) -> list[tuple[int, datetime, int]]:
+    """Stretches (listing, beginning, units) of which a push rejected another amount, as is known now."""
+    found = []
+    for kept in one.changed:
+        now, before = kept.stretch, one.before.get(kept.stretch.t0)
+        was = before.stretch if before is not None else now
+        if was.rejected and now.rejected and was.proposal != now.proposal:
+            found.append((now.listing, now.t0, now.proposal - now.booked))
+    return found
 
 
 def _key(one: Followed) -> LevelKey | None:

@@ -199,6 +199,27 @@ class Followed:
         self.answered[t0] = f"held by {who}" if amount is None else f"{amount:+} by {who}"
         self._apply(kept, edits.answer(kept.stretch, said))
 
+    def reject(self) -> list[Stretch]:
+        """A push overwrites what is open here: gives the stretches that leave something unbooked."""
+        found = []
+        for kept in list(self.kept.values()):
+            stretch = kept.stretch
+            if stretch.rejected or (stretch.settled and not stretch.in_suspense):
+                continue
+            if stretch.in_suspense:
+                self.answered[stretch.t0] = "rejected by a push"
+            rejected = replace(stretch, rejected=True, in_suspense=False)
+            self._put(replace(kept, stretch=rejected))
+            if stretch.proposal != stretch.booked:
+                found.append(rejected)
+        return found
+
+    def discard(self) -> None:
+        """Nothing that is not settled counts: the next reading begins anew."""
+        for t0, kept in list(self.kept.items()):
+            if kept.stretch.in_suspense or not kept.stretch.settled:
+                self._drop(t0)
+
     # --- how it is kept ---
 
     def _open(self) -> Kept:

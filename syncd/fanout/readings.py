@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from syncd.db import shelf
 from syncd.db.journal import Line
@@ -15,6 +15,7 @@ from syncd.db.ledger import LevelNow, Movement
 from syncd.db.pool import Connection
 from syncd.db.shelf import Shelf, ShelfChange
 from syncd.fanout import edits, moving
+from syncd.fanout.asking_again import ask_again
 from syncd.fanout.booking import Booking
 from syncd.fanout.differences import Difference, booked, level_cause, notes_of
 from syncd.fanout.drifting import (
@@ -26,12 +27,11 @@ from syncd.fanout.drifting import (
     tell_of_bundle,
 )
 from syncd.fanout.owing import levels_now, moves, owe_deliveries
+from syncd.fanout.rejecting import Read, judge_pushed, settle_pushed, unready
 from syncd.stock.decide import Meaning, ShelfNow, meaning
 from syncd.stock.model import QUANTITY_LIMIT, Kind, Truth
 from syncd.stock.rulebook import Asked
 from syncd.stock.stretches import Seen
-
-LAG_WAIT = timedelta(seconds=1)
 
 SURE = (Meaning.BASELINE, Meaning.SAME, Meaning.DIFFERS)
 """What says for certain what a shelf showed."""
@@ -50,6 +50,10 @@ class Found:
     """It was asked for since we had just written there."""
     answered_at: datetime | None = None
     """The platform's clock when it answered."""
+    orders_known: bool = False
+    """Orders were fetched after it was asked for."""
+    notes_known: int = 0
+    """Up to this number was known before it was asked for what orders did to it."""
 
 
 async def book_readings(
@@ -59,15 +63,14 @@ async def book_readings(
     rows = await lock_readings(conn, booking, sorted({f.listing_id for f in found}))
     usable = _bounded(booking, rows, found)
     meanings = {
-        row.listing_id: meaning(
-            ShelfNow(row.shown, row.shown_at, row.turn, row.attempt_open, row.lag_asks),
-            usable[row.listing_id].quantity,
-            usable[row.listing_id].at,
-            asked_turn,
-        )
+        row.listing_id: _meaning(booking, row, usable[row.listing_id], asked_turn)
         for row in rows
         if row.listing_id in usable
     }
+    judged = await judge_pushed(
+        conn, booking, rows, pushed_readings(rows, usable, meanings, asked_at)
+    )
+    meanings |= dict.fromkeys(judged.unsure, Meaning.DROPPED)
     after = [_after(booking, row, usable.get(row.listing_id), meanings, asked_at) for row in rows]
     changes = [
         ShelfChange(
@@ -85,6 +88,9 @@ async def book_readings(
     differing = [r for r in rows if meanings.get(r.listing_id) is Meaning.DIFFERS]
     contested = await _tell(conn, booking, rows, usable, meanings)
     movements, received = await _movements(conn, booking, differing, usable, levels, asked_at)
+    counted = [r for r in rows if (r.item_id, r.warehouse_id) in levels]
+    sure = [r for r in counted if meanings.get(r.listing_id) in SURE]
+    movements += await settle_pushed(conn, booking, sure, judged)
     if changes:
         await shelf.change(conn, changes)
     if movements:
@@ -93,7 +99,8 @@ async def book_readings(
     suspected = await _infer(conn, booking, rows, usable, meanings, levels, asked_at)
     if suspected:
         levels |= await levels_now(conn, suspected)
-    await _ask_again(conn, booking, rows, usable, meanings, asked_turn)
+    unannounced = {i for i, found in usable.items() if found.unannounced}
+    await ask_again(conn, booking, rows, meanings, asked_turn, unannounced, judged.unsure)
     moved = suspected.union((m.item_id, m.warehouse_id) for m in movements)
     owing = [
         replace(row, quarantined=True) if row.listing_id in contested else row
@@ -101,6 +108,33 @@ async def book_readings(
     ]
     await owe_deliveries(conn, booking, owing, levels, received)
     return {i for i, said in meanings.items() if said in (Meaning.DROPPED, Meaning.LAGGING)}
+
+
+def _meaning(booking: Booking, row: Shelf, reading: Found, asked_turn: int) -> Meaning:
+    said = meaning(
+        ShelfNow(row.shown, row.shown_at, row.turn, row.attempt_open, row.lag_asks),
+        reading.quantity,
+        reading.at,
+        asked_turn,
+    )
+    waits = unready(booking, row, orders_known=reading.orders_known)
+    return Meaning.DROPPED if waits and said is Meaning.DIFFERS else said
+
+
+def pushed_readings(
+    rows: Sequence[Shelf],
+    usable: Mapping[int, Found],
+    meanings: Mapping[int, Meaning],
+    asked_at: datetime,
+) -> dict[int, Read]:
+    """What pushed shelves showed, where it may be judged."""
+    return {
+        row.listing_id: Read(found.quantity, found.at or asked_at, found.notes_known)
+        for row in rows
+        if row.pushed is not None
+        and meanings.get(row.listing_id) in SURE
+        and (found := usable[row.listing_id])
+    }
 
 
 async def _tell(
@@ -272,8 +306,12 @@ async def _movements(
     """
     movements: list[Movement] = []
     received: dict[tuple[int, int], datetime | None] = {}
-    levels_ids = [r.listing_id for r in differing if _truth(booking, r) is Truth.LEVELS]
-    notes = await notes_of(conn, levels_ids)
+    moved = [
+        (r.listing_id, found[r.listing_id].at, found[r.listing_id].quantity - (r.shown or 0))
+        for r in differing
+        if r.pushed is None and _truth(booking, r) is Truth.LEVELS
+    ]
+    notes = await notes_of(conn, moved)
     for row in differing:
         reading = found[row.listing_id]
         truth = _truth(booking, row)
@@ -282,6 +320,7 @@ async def _movements(
             tell_of_bundle(booking, row, reading.quantity, notes.get(row.listing_id, ()))
         elif (
             truth is Truth.LEVELS
+            and row.pushed is None
             and row.item_id is not None
             and row.warehouse_id is not None
             and (row.item_id, row.warehouse_id) in levels
@@ -298,43 +337,6 @@ async def _movements(
 def _truth(booking: Booking, row: Shelf) -> Truth:
     rules = booking.rules.channels.get(row.channel_id)
     return rules.truth if rules else Truth.NONE
-
-
-def _dear(booking: Booking, row: Shelf) -> bool:
-    """One call reads one listing there: a whole page would cost minutes of the channel's budget."""
-    rules = booking.rules.channels.get(row.channel_id)
-    return rules is not None and rules.reads_one_by_one
-
-
-async def _ask_again(
-    conn: Connection,
-    booking: Booking,
-    rows: Sequence[Shelf],
-    found: dict[int, Found],
-    meanings: dict[int, Meaning],
-    asked_turn: int,
-) -> None:
-    """What said nothing is read again; a row of a sweep by the next sweep where one reading is dear."""
-    dropped = [
-        row.listing_id
-        for row in rows
-        if meanings.get(row.listing_id) is Meaning.DROPPED
-        and not (found[row.listing_id].unannounced and _dear(booking, row))
-    ]
-    lagging = [i for i, said in meanings.items() if said is Meaning.LAGGING]
-    if dropped:
-        await shelf.wish(conn, sorted(dropped), "overlapped", booking.now)
-    if lagging:
-        await shelf.count_lag(conn, lagging)
-        later = booking.now + LAG_WAIT
-        await shelf.wish(
-            conn,
-            sorted(lagging),
-            "lagging",
-            booking.now,
-            not_before=later,
-            asked_turn=asked_turn,
-        )
 
 
 def _keys_to_owe(rows: Sequence[Shelf], meanings: dict[int, Meaning]) -> set[tuple[int, int]]:

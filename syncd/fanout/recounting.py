@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from syncd.db import counts, ledger
@@ -93,12 +93,23 @@ async def _book(
 
 async def _waiting(conn: Connection, booking: Booking, rows: Sequence[CountRow]) -> dict[int, int]:
     """Units sold and neither picked nor shipped, by count: only who counts what lies there asks."""
-    ids = [row.id for row in rows if row.counted == Counted.ON_HAND]
+    asked = [
+        (row.id, row.item_id, row.warehouse_id, row.counted_at)
+        for row in rows
+        if row.counted == Counted.ON_HAND
+    ]
+    return await waits_at(conn, asked, booking.rules.picked_within)
+
+
+async def waits_at(
+    conn: Connection, asked: Sequence[tuple[int, int, int, datetime]], picked_within: timedelta
+) -> dict[int, int]:
+    """Units sold and neither picked nor shipped at these counts (any number, item, warehouse, when)."""
     found: defaultdict[int, int] = defaultdict(int)
-    if ids:
-        for sold in await counts.unpicked(conn, ids, booking.rules.picked_within):
+    if asked:
+        for sold in await counts.unpicked(conn, asked, picked_within):
             found[sold.count_id] += waiting(sold.units, GoneOut(sold.picked, sold.shipped))
-    return found
+    return dict(found)
 
 
 def _known(row: CountRow, waits: Mapping[int, int]) -> CountKnown:

@@ -84,6 +84,20 @@ async def offer(
     return listing_ids
 
 
+async def switch_channel(
+    conn: Connection, booking: Booking, name: str, on: bool | None, actor: str
+) -> None:
+    """Switch a channel on or off, or back to what is configured (None). Raises Declined."""
+    rules = booking.rules.named(name)
+    if rules not in booking.rules.configured or rules.id < 0:
+        known = ", ".join(sorted(x.name for x in booking.rules.configured if x.id > 0))
+        raise Declined([f"no channel is named {name}; there are {known or 'none yet'}"])
+    found = await switches.switch_channel(conn, name, on, actor, booking.now)
+    word = {True: "on", False: "off", None: "as configured"}[on]
+    detail: dict[str, object] = {"actor": actor}
+    booking.journal.append(Line("switched", "", found, reason=word, detail=detail))
+
+
 async def _named(
     conn: Connection, booking: Booking, skus: Sequence[str], channel: str | None
 ) -> tuple[dict[str, int], ChannelRules | None]:

@@ -86,12 +86,16 @@ async def answer(
 
 async def settle_counted(
     conn: Connection, booking: Booking, counted: Sequence[tuple[LevelKey, datetime]]
-) -> None:
-    """A count settles all that is in suspense of its item: it holds that, whatever it was."""
+) -> bool:
+    """A count settles all that is in suspense of its item: it holds that, whatever it was.
+
+    Gives whether there was anything that targets counted: the caller, who holds all shelves of these
+    items, owes them what they need.
+    """
     await edits.settle_counted(conn, booking, counted)
     settled = await suspense.counted(conn, counted, booking.now)
     if not settled:
-        return
+        return False
     skus = await reads.skus_of(conn, sorted({one.item_id for one in settled}))
     for one in settled:
         line = Line(
@@ -106,6 +110,7 @@ async def settle_counted(
     ours = [one.id for one in settled if one.reason == REASON]
     if ours:
         await postings.answered(conn, ours)
+    return True
 
 
 async def _locked(conn: Connection, found: Sequence[Posting]) -> list[Posting]:

@@ -138,7 +138,7 @@ class CuttingOver:
                     continue
                 asked = await self._reading.ask(looks)
                 async with self._core.booking("cutover_read") as (conn, booking):
-                    again = await self._reading.book(conn, booking, asked)
+                    again = await self._reading.book(conn, booking, asked, orders_known=True)
             self._silent |= asked.silent()
             told_now = {look.listing_id for look in looks} - asked.silent() - again
             self._read.update({x: self._taken.get(x, 0) for x in told_now})

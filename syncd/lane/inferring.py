@@ -18,6 +18,7 @@ from syncd.db.pool import Connection
 from syncd.errors import Refused, RetryLater
 from syncd.fanout import Booking, book_edits, edits
 from syncd.fanout.followed import Followed
+from syncd.fanout.rejecting import reject_followed
 from syncd.lane.fetching import Fetching
 from syncd.stock.model import Reading
 from syncd.stock.settle import Outcome
@@ -94,6 +95,15 @@ class Inferring:
             if isinstance(error, RetryLater) and error.throttled:
                 raise
             log.info("write.unexplained", channel=self._channel.name, reason=error.reason)
+
+    async def reject(self, listing_ids: Sequence[int]) -> None:
+        """Of these, read just before, what orders do not explain is not booked: they are pushed."""
+        async with self._core.booking("push_rejects") as (conn, booking):
+            rows = await shelf.lock(conn, listing_ids, [], moving=[self._channel.id])
+            pushed = [row for row in rows if row.listing_id in listing_ids and row.pushed]
+            followed = await edits.listen(conn, booking, pushed)
+            await reject_followed(conn, booking, followed)
+            await book_edits(conn, booking, await edits.conclude(conn, booking, followed))
 
     # --- after a write ---
 

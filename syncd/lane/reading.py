@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from syncd.connectors.base import Ref
 from syncd.connectors.budget import Priority
-from syncd.corridor import Channel, Core
+from syncd.corridor import Channel, Core, fetch_orders
 from syncd.corridor.speaking import speak
-from syncd.db import marks, shelf
+from syncd.db import marks, pushes, shelf
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
 from syncd.db.shelf import Look
@@ -38,18 +38,31 @@ class Asked:
     answers: Sequence[StockReading | None]
     at: datetime
     """When they were asked for, by our clock."""
+    notes_known: int = 0
+    """What orders did was known up to this number before; told where a push asks."""
 
     @property
     def turn(self) -> int:
         """The turn they were asked in."""
         return self.looks[0].turn
 
+    def pushed_away(self) -> set[int]:
+        """Those of which a push rejects what orders do not explain, and that show something else."""
+        return {
+            look.listing_id
+            for look, answer in zip(self.looks, self.answers, strict=True)
+            if look.pushed and answer is not None and answer.quantity not in (None, look.shown)
+        }
+
     def repeating(self) -> list[tuple[int, int, datetime | None]]:
         """(listing, quantity, stamp) of those that show what they were known to when they were chosen."""
         return [
             (look.listing_id, answer.quantity, answer.at)
             for look, answer in zip(self.looks, self.answers, strict=True)
-            if answer is not None and answer.quantity is not None and answer.quantity == look.shown
+            if answer is not None
+            and answer.quantity is not None
+            and answer.quantity == look.shown
+            and not look.careful
         ]
 
     def silent(self) -> set[int]:
@@ -72,7 +85,8 @@ class Asked:
         """The rest of it."""
         pairs = zip(self.looks, self.answers, strict=True)
         left = [(look, answer) for look, answer in pairs if look.listing_id not in listing_ids]
-        return Asked([look for look, _ in left], [answer for _, answer in left], self.at)
+        looks, answers = [look for look, _ in left], [answer for _, answer in left]
+        return Asked(looks, answers, self.at, self.notes_known)
 
 
 class Reading:
@@ -150,10 +164,24 @@ class Reading:
         Gives those of the others whose number was booked.
         """
         left = await self._confirmed(asked)
-        if not left.looks:
+        pushed: set[int] = set()
+        if self._channel.rules.truth is Truth.LEVELS:
+            pushed = left.pushed_away()
+        booked = await self._book(left.without(pushed))
+        if pushed:
+            # what was sold until this answer has to be known, or it would be rejected as an edit
+            fetch = fetch_orders(self._core, self._channel, Priority.NORMAL)
+            await speak(self._core, self._channel, fetch)
+            rest = left.without({look.listing_id for look in left.looks} - pushed)
+            booked |= await self._book(rest, orders_known=True)
+        return booked
+
+    async def _book(self, asked: Asked, *, orders_known: bool = False) -> set[int]:
+        if not asked.looks:
             return set()
         async with self._core.booking("look_booked") as (conn, booking):
-            return left.numbered() - await self.book(conn, booking, left)
+            again = await self.book(conn, booking, asked, orders_known=orders_known)
+            return asked.numbered() - again
 
     async def _confirmed(self, asked: Asked) -> Asked:
         same = asked.repeating()
@@ -166,17 +194,23 @@ class Reading:
 
     async def ask(self, looks: Sequence[Look]) -> Asked:
         """What these listings show. Raises what the connector raises."""
+        known = 0
+        if self._channel.rules.truth is Truth.LEVELS and any(look.pushed for look in looks):
+            async with self._core.db.statement("newest_note") as conn:
+                known = await pushes.newest_note(conn)
         asked_at = self._core.clock()
         refs = [Ref(x.remote, x.location, x.sku, x.batch_group) for x in looks]
-        return Asked(looks, await self._ask(refs), asked_at)
+        return Asked(looks, await self._ask(refs), asked_at, known)
 
-    async def book(self, conn: Connection, booking: Booking, asked: Asked) -> set[int]:
+    async def book(
+        self, conn: Connection, booking: Booking, asked: Asked, *, orders_known: bool = False
+    ) -> set[int]:
         """Book what was answered: the shelves of all these listings are locked from here on.
 
         Gives those that have to be asked again.
         """
         looks, turn = asked.looks, asked.turn
-        found, missing, unmanaged, refused = _sorted(looks, asked.answers)
+        found, missing, unmanaged, refused = _sorted(asked, orders_known)
         if missing or unmanaged:
             # what is said of these needs their shelves too, and they are locked in one go
             await lock_readings(conn, booking, [look.listing_id for look in looks])
@@ -216,11 +250,11 @@ class Reading:
 
 
 def _sorted(
-    looks: Sequence[Look], answers: Sequence[StockReading | None]
+    asked: Asked, orders_known: bool
 ) -> tuple[list[Found], list[Look], list[Look], list[Look]]:
     """Answers by what they are: a number, no such listing, not tracked, refused."""
     found, missing, unmanaged, refused = [], [], [], []
-    for look, answer in zip(looks, answers, strict=True):
+    for look, answer in zip(asked.looks, asked.answers, strict=True):
         if answer is None:
             refused.append(look)
         elif answer.missing:
@@ -236,6 +270,8 @@ def _sorted(
                     received_at=look.received_at,
                     after_write=look.reason == "verify",
                     answered_at=answer.answered_at,
+                    orders_known=orders_known,
+                    notes_known=asked.notes_known,
                 )
             )
     return found, missing, unmanaged, refused

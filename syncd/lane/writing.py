@@ -101,6 +101,9 @@ class Writing:
                 read = await self._reading.read(looks) if looks else set()
             if read:
                 await self.inferring.look_into(read)
+                pushed = [look.listing_id for look in looks if look.pushed]
+                if read.intersection(pushed):
+                    await self.inferring.reject(sorted(read.intersection(pushed)))
                 async with self._channel.http.reserved(caps.write_cost, Priority.URGENT):
                     made = await self._claim(sorted(read))
                     busy.difference_update(look.listing_id for look in looks)

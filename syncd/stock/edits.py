@@ -139,6 +139,9 @@ def _concluded(stretch: Stretch, edits: Edits) -> Change:
     explains it would count twice. What was asked stays asked until it is nothing.
     """
     settled = replace(stretch, settled=True)
+    if stretch.rejected:
+        # merged with a half that was booked before the push: nobody can tell the two apart
+        return _book(settled, stretch.booked, asks=stretch.booked != 0)
     if edits is Edits.ADOPT or stretch.booked != 0:
         clear = len(stretch.candidates) == 1
         return _book(settled, stretch.candidates[0] if clear else 0, asks=not clear)
@@ -175,7 +178,7 @@ def open_amounts(stretches: Iterable[Stretch], edits: Edits) -> OpenAmounts:
     """
     if edits is Edits.OVERWRITE:
         return OpenAmounts(0, 0)
-    waiting = [one for one in stretches if one.in_suspense or not one.settled]
+    waiting = [one for one in stretches if one.in_suspense or not (one.settled or one.rejected)]
     return OpenAmounts(
         own=sum(one.proposal - one.booked for one in waiting),
         others=sum(min(0, one.candidates[0] - one.booked) for one in waiting),

@@ -28,13 +28,18 @@ def effect(before: int, after: int) -> Effect:
 
 
 def booked_by(
-    quantity: int | None, seen: int | None, units: int | None, level: int | None, later: int = 0
+    quantity: int | None,
+    seen: int | None,
+    units: int | None,
+    level: int | None,
+    later: int = 0,
+    waiting: int = 0,
 ) -> int:
     """Units to book for a row of a plan where the level is this now (None: not counted yet).
 
     `units` are booked as they are. A quantity over what was `seen` is a central edit: what moved
     since stays applied. A quantity alone is a count: against the level without what was booked
-    `later` than it was counted (model.md §2).
+    `later` than it was counted (model.md §2). `waiting`: units of it that are sold and still lie there.
     """
     if units is not None:
         return units
@@ -43,7 +48,7 @@ def booked_by(
         return quantity
     if seen is not None:
         return quantity - seen
-    return quantity - (level - later)
+    return quantity - waiting - (level - later)
 
 
 def kept(keeps: int | None, shown: int | None, fell: int, rose: int = 0) -> int | None:

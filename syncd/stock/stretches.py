@@ -104,6 +104,8 @@ class Stretch:
     proposal: int = 0
     in_suspense: bool = False
     revision: int = 0
+    rejected: bool = False
+    """A push overwrote what it amounts to: nothing of it is booked, whatever orders say later."""
 
     @property
     def end(self) -> Seen | None:
@@ -267,6 +269,7 @@ def merge(left: Stretch, right: Stretch) -> Stretch:
         booked=left.booked + right.booked,
         in_suspense=settled and (left.in_suspense or right.in_suspense),
         revision=max(left.revision, right.revision),
+        rejected=left.rejected or right.rejected,
     )
 
 

@@ -46,3 +46,59 @@ async def test_a_wms_posts_to_the_daemon_and_every_shop_follows(
     assert (await post(process, "first", "k2", body))[0] == 401
     status, said = await post(process, "second", "k2", body)
     assert (status, said["results"][0]["outcome"]) == (200, "duplicate")
+
+
+async def test_people_act_over_the_api_of_the_daemon(
+    process: Process, stores: dict[str, Standin]
+) -> None:
+    process.config["ops"]["tokens"] = {"anna": {"token": "secret", "role": "admin"}}
+    assert await process.reload() == []
+    address = f"http://127.0.0.1:{process.ops}"
+
+    async with aiohttp.ClientSession(headers={"Authorization": "Bearer secret"}) as session:
+
+        async def act(path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
+            """A call, and where it leaves a wish what became of that."""
+            headers = {"Idempotency-Key": key}
+            url = f"{address}/api/v1{path}"
+            async with session.post(url, json=body, headers=headers) as answer:
+                status, said = answer.status, await answer.json(content_type=None)
+                where = answer.headers.get("Location")
+            if where is None:
+                return status, said
+            done: dict[str, Any] = {}
+
+            async def over() -> bool:
+                async with session.get(f"{address}{where}") as answer:
+                    done.update(await answer.json())
+                return done["done_at"] is not None
+
+            await until(over, within_s=30)
+            return status, done["result"]
+
+        status, made = await act("/counts", {"sku": "ITEM-02", "quantity": 77}, "one")
+        assert (status, made["state"]) == (202, "applied"), made
+        assert (await act("/counts", {"sku": "ITEM-02", "quantity": 77}, "one"))[1] == made
+
+        async def counted() -> bool:
+            return {store.shelf("ITEM-02") for store in stores.values()} == {77}
+
+        await until(counted, within_s=30)
+        status, said = await act(
+            "/items/exclude", {"skus": ["ITEM-02"], "channel": "shopwired"}, "two"
+        )
+        assert status == 200, said
+        status, undone = await act(f"/plans/{made['plan']}/undo", {"force": True}, "three")
+        assert (status, undone["state"]) == (202, "applied"), undone
+        before = stores["woocommerce"].shelf("ITEM-03")
+        assert (await act("/channels/woocommerce/disable", {}, "four"))[0] == 200
+        await until(lambda: len(process.said("channels.switched")) > 0, 30, process.words)
+        await stores["woocommerce"].sell({"ITEM-03": 2})
+        status, said = await act("/channels/woocommerce/enable", {}, "five")
+        assert (said["state"], said["gaps"]) == ("open", 1), said
+        await act(f"/plans/{said['plan']}/apply", {}, "six")
+
+        async def booked() -> bool:
+            return {store.shelf("ITEM-03") for store in stores.values()} == {before - 2}
+
+        await until(booked, 45, process.words)

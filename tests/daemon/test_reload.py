@@ -314,3 +314,23 @@ async def test_no_configuration_ends_the_process(process: Process, shopify: Shop
     assert (process.pid, await reload_state(process)) == (pid, 1)
     assert process.said("walker.failed") == []
     say(f"{refused} of 20 refused; {len(answers.statuses)} webhooks answered meanwhile")
+
+
+async def test_the_blast_radius_holds_from_the_reload_on(
+    process: Process, stores: dict[str, Standin]
+) -> None:
+    """A channel that goes on is swept by the new one, and what people ask for is weighed by it."""
+    process.config.setdefault("sync", {})["blast_listings"] = 0
+    assert await process.reload() == []
+    before = stores["shopwired"].shelf("ITEM-01")
+    process.config["channels"]["shopwired"]["items"] = {"ITEM-01": {"percent": 0}}
+    assert await process.reload() == []
+
+    async def waits() -> bool:
+        _, out, _ = await process.ask("plan", "list", "--json")
+        return any(one["kind"] == "blast_radius" for one in json.loads(out))
+
+    await until(waits, SETTLE_S, process.words)
+    assert stores["shopwired"].shelf("ITEM-01") == before
+    status, _, err = await process.ask("status")
+    assert (status, "plans wait" in err) == (3, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from syncd.demo.standins.base import Standin
 from tests.daemon.daemon import Process, until
@@ -30,8 +31,12 @@ async def test_a_channel_is_switched_off_and_on_while_the_daemon_runs(
     switched = {row["name"]: row["switched"] for row in json.loads(out)}
     assert switched == {"shopify": None, "shopwired": None, "woocommerce": False}
     assert woo.shelf(sku) == before - 2
-    said = await process.done("channel", "enable", "woocommerce")
+    status, said, words = await process.ask("channel", "enable", "woocommerce")
+    assert status == 3, words
     assert "1 listings moved meanwhile, by −2 units together" in said
+    plan = re.search(r"syncd plan apply (\d+)", said)
+    assert plan is not None
+    await process.done("plan", "apply", plan[1])
     await until(
         lambda: {store.shelf(sku) for store in stores.values()} == {before - 7},
         SETTLE_S,

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from syncd.db import holds, plans
 from syncd.errors import RetryLater
 from syncd.explain import Explanation, explain
 from syncd.explain.shapes import ListingPart
 from syncd.stock.policy import retold
 from tests.flow.asking import serving
 from tests.flow.commands import Operator
+from tests.flow.test_imports import made
 from tests.flow.town import LEVELS, ORDERS, Town
 
 
@@ -276,3 +278,42 @@ async def test_the_rules_of_then_hold_for_then(plan: Town, share: int) -> None:
     now, then = await on(plan, "shop", "MUG"), await on(plan, "shop", "MUG", at=at)
     assert now.target == 26 * share // 100
     assert then.target == 11
+
+
+async def test_what_was_owed_then_is_told(plan: Town) -> None:
+    await ruled(plan)
+    await plan.stores["uk"].sell({"MUG": 2})
+    await plan.settle()
+    settled = plan.clock()
+    plan.clock.forward(60)
+    await plan.stores["shop"].sell({"MUG": 1})
+    await plan.settle()
+    plan.clock.forward(60)
+    sold = plan.clock()
+    await plan.stores["uk"].sell({"MUG": 8})
+    await plan.book()
+    owing = plan.clock()
+    plan.clock.forward(60)
+    await plan.settle()
+    then = await on(plan, "shop", "MUG", at=owing)
+    assert (then.state, then.owed, then.target) == ("then_owed", 7, 7)
+    assert "7 was owed where it showed 11" in then.why
+    for at in (settled, sold):
+        for channel in ("uk", "shop"):
+            found = await on(plan, channel, "MUG", at=at)
+            assert (found.state, found.owed) in {("then", None), ("not_written", None)}, found.why
+
+
+async def test_what_a_plan_holds_is_a_step_of_the_number(plan: Town) -> None:
+    await ruled(plan)
+    async with plan.db.transaction("hold") as conn:
+        number = await plans.enter(conn, "mass_edit", "held", "syncd", plan.clock())
+        await plans.open_plan(conn, number, 1, {})
+        found = await conn.fetch(
+            "select l.id from listing l join channel c on c.id = l.channel_id where c.name = 'shop'"
+        )
+        await holds.hold(conn, number, [row[0] for row in found])
+    await made(plan, "sku,quantity\nMUG,90\n")
+    shop = await on(plan, "shop", "MUG")
+    assert (shop.target, plan.stores["shop"].shelf("MUG")) == (13, 13)
+    assert "held" in [step.name for step in shop.steps]

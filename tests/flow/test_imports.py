@@ -10,6 +10,7 @@ import pytest
 from syncd.bulk.applying import apply
 from syncd.bulk.files import export, opened
 from syncd.bulk.loading import Loaded, Wanted, load
+from syncd.bulk.undoing import undo
 from syncd.db import plan_rows, plans
 from syncd.errors import SyncdError
 from tests.flow.town import LEVELS, ORDERS, Town
@@ -291,3 +292,95 @@ async def test_a_plan_expires_and_is_then_closed(town):
         later = datetime(2027, 1, 1, tzinfo=UTC)
         assert await plans.expire(conn, later) == [done.plan_id]
         assert not await plans.decide(conn, done.plan_id, "applying", later, "anna")
+
+
+# ---- counts hold: what is heard late is inside them, and what waited is settled
+
+
+async def test_a_sale_heard_after_a_count_it_preceded_is_inside_it(town):
+    await town.stores["woo"].sell({"MUG": 3})
+    town.clock.forward(60)
+    await made_unheard(town, "sku,quantity\nMUG,40\n")
+    assert await town.level("MUG") == 40
+    await town.settle()
+    assert await town.level("MUG") == 40, "the three that were sold before were not counted"
+    assert sorted(await movements(town, "MUG")) == [
+        ("sale", -3, "woo"), ("stocktake", -10, "anna"), ("stocktake", 3, "anna"),
+    ]  # fmt: skip
+
+
+async def made_unheard(town: Town, text: str, **wanted) -> int:
+    """A file that is applied before anybody carries the webhooks that were sent."""
+    done = await plan_of(town, text, **wanted)
+    assert not done.complaints, done.complaints
+    assert done.plan_id is not None
+    await say_yes(town, done.plan_id)
+    await apply(town.core, done.plan_id)
+    return done.plan_id
+
+
+async def test_a_count_taken_back_holds_nothing_any_more(town):
+    await town.stores["woo"].sell({"MUG": 3})
+    town.clock.forward(60)
+    plan = await made_unheard(town, "sku,quantity\nMUG,40\n")
+    back = await undo(town.db, town.core.rulebook, plan, Wanted("", "bert"), town.clock())
+    await say_yes(town, back.loaded.plan_id)
+    await apply(town.core, back.loaded.plan_id)
+    assert await town.level("MUG") == 50
+    await town.settle()
+    assert await town.level("MUG") == 47, "nobody counted: the late sale counts"
+    again = await undo(
+        town.db, town.core.rulebook, back.loaded.plan_id, Wanted("", "bert"), town.clock()
+    )
+    await say_yes(town, again.loaded.plan_id)
+    await apply(town.core, again.loaded.plan_id)
+    await town.settle()
+    assert await town.level("MUG") == 40, "it was counted after all"
+
+
+async def test_what_was_counted_later_outlives_the_undo_of_an_earlier_count(town):
+    first = await made_unheard(town, "sku,quantity\nMUG,40\n")
+    town.clock.forward(60)
+    await made(town, "sku,quantity\nMUG,33\n")
+    back = await undo(town.db, town.core.rulebook, first, Wanted("", "bert"), town.clock())
+    assert [m.kinds for m in back.moved] == [["stocktake"]]
+    await say_yes(town, back.loaded.plan_id)
+    await apply(town.core, back.loaded.plan_id)
+    await town.settle()
+    assert await town.level("MUG") == 33
+
+
+async def test_a_count_settles_what_is_in_suspense_of_its_item(town):
+    await town.rows(
+        "insert into suspense (listing_id, item_id, warehouse_id, reason, candidates, proposal, evidence,"
+        " created_at) select l.id, l.item_id, l.warehouse_id, 'cut_over', '{-4,0}', 0, '{}', $1"
+        " from listing l join channel c on c.id = l.channel_id where c.name = 'woo' and l.sku = 'MUG'"
+        " returning id",
+        town.clock(),
+    )
+    town.clock.forward(60)
+    await made(town, "sku,quantity\nMUG,50\nTEE,9\n")
+    assert await town.rows("select resolution from suspense") == [("counted",)]
+    assert town.shelves("MUG") == {"uk": 50, "sw": 50, "woo": 50}, "nothing is held back any more"
+
+
+async def test_what_lies_there_is_counted_less_what_is_sold_and_not_yet_gone(town):
+    town.clock.forward(60)
+    await town.stores["woo"].sell({"MUG": 3})
+    await town.settle()
+    town.clock.forward(60)
+    text = "sku,on hand\nMUG,45\nTEE,10\n"
+    found = await plan_of(town, text, on_hand=True)
+    assert found.summary()["units_down"] == 5
+    done = await made(town, text, on_hand=True)
+    assert done["units"] == -5
+    assert await town.level("MUG") == 42
+    assert await town.level("TEE") == 10
+    await town.stores["woo"].sell({"MUG": 1})
+    await town.settle()
+    assert await town.level("MUG") == 41
+
+
+async def test_a_number_that_is_set_does_not_lie_there(town):
+    done = await plan_of(town, "sku,quantity\nMUG,3\n", sets=True, on_hand=True)
+    assert [c.row for c in done.complaints] == [0]

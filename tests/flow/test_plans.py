@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from syncd.bulk.applying import apply
-from syncd.corridor.plans import hold_channel
 from syncd.db import holds, plans
+from syncd.fanout import switching
 from syncd.stock.plans import Radius
 from syncd.stock.policy import Policy
-from tests.flow.test_imports import made, say_yes
+from tests.flow.test_imports import made, plan_of, say_yes
 from tests.flow.town import LEVELS, ONE_BY_ONE, ORDERS, Town
 
 SKUS = [f"ITEM-{n:02d}" for n in range(20)]
@@ -171,18 +171,6 @@ async def test_a_rejected_plan_keeps_what_is_shown_and_can_be_applied_after_all(
     assert plan.shelves("ITEM-03")["woo"] == 0
 
 
-async def test_a_channel_switched_on_again_catches_up_by_a_plan(plan):
-    await shops(plan, first_syncs=False)
-    await plan.seed()
-    number = await hold_channel(plan.core, plan.channel("woo"), "re_enabled", "woo is on again")
-    await made(plan, "sku,quantity\nITEM-04,90\n")
-    await swept(plan)
-    assert plan.stores["woo"].shelf("ITEM-04") == 54
-    assert [kind for kind, _, _ in await waiting(plan)] == ["re_enabled"]
-    await yes(plan, number)
-    assert plan.stores["woo"].shelf("ITEM-04") == 90
-
-
 async def test_what_was_entered_while_somebody_said_yes_is_let_go_by_the_next_sweep(plan):
     await shops(plan)
     await plan.bulk.seed([])
@@ -200,3 +188,78 @@ async def test_what_was_entered_while_somebody_said_yes_is_let_go_by_the_next_sw
     assert plan.stores["woo"].shelf("ITEM-05") == 1
     await swept(plan)
     assert plan.stores["woo"].shelf("ITEM-05") == 60
+
+
+# ---- many counts changed at once where edits are overwritten
+
+
+async def typed(town: Town, count: int, quantity: int) -> None:
+    """Somebody changes this many counts in the shop, and no message of it arrives."""
+    for sku in SKUS[:count]:
+        await town.stores["woo"].edit(sku, quantity)
+    town.lose_webhooks()
+    town.clock.forward(60)
+
+
+async def test_many_counts_that_were_lowered_wait_for_a_person(plan):
+    await shops(plan, first_syncs=False)
+    await plan.seed()
+    await typed(plan, 20, 0)
+    await swept(plan)
+    assert [kind for kind, _, _ in await waiting(plan)] == ["mass_edit"]
+    shown = [plan.stores["woo"].shelf(sku) for sku in SKUS]
+    assert shown.count(0) == 10, "so few are never too many; the rest keeps what somebody typed"
+    await yes(plan, await number_of(plan, "woo"))
+    assert [plan.stores["woo"].shelf(sku) for sku in SKUS] == [50 + n for n in range(20)]
+    assert await waiting(plan) == []
+
+
+async def test_an_order_lowers_what_a_mass_edit_holds(plan):
+    await shops(plan, first_syncs=False)
+    await plan.seed()
+    await typed(plan, 20, 30)
+    await swept(plan)
+    held = [sku for sku in SKUS if plan.stores["woo"].shelf(sku) == 30]
+    assert len(held) == 10
+    await plan.stores["uk"].sell({held[0]: 4})
+    await plan.settle()
+    assert plan.stores["woo"].shelf(held[0]) == 26
+
+
+async def test_many_counts_that_show_too_much_are_brought_back_at_once(plan):
+    await shops(plan, first_syncs=False)
+    await plan.seed()
+    await typed(plan, 20, 99)
+    await swept(plan)
+    assert await waiting(plan) == []
+    assert [plan.stores["woo"].shelf(sku) for sku in SKUS] == [50 + n for n in range(20)]
+
+
+async def test_a_few_changed_counts_wait_for_nobody(plan):
+    await shops(plan, first_syncs=False)
+    await plan.seed()
+    await typed(plan, 10, 0)
+    await swept(plan)
+    assert await waiting(plan) == []
+    assert [plan.stores["woo"].shelf(sku) for sku in SKUS] == [50 + n for n in range(20)]
+
+
+async def test_more_than_a_few_are_let_go_where_the_radius_allows_them(plan):
+    await shops(plan, first_syncs=False)
+    await plan.seed()
+    plan.sweepers["woo"].tune(replace(plan.sweepers["woo"]._plan, radius=Radius(share=0.9)))
+    await typed(plan, 15, 0)
+    await swept(plan)
+    assert await waiting(plan) == []
+    assert [plan.stores["woo"].shelf(sku) for sku in SKUS] == [50 + n for n in range(20)]
+
+
+async def test_what_is_excluded_by_hand_is_not_in_what_a_plan_would_do(plan):
+    await shops(plan, first_syncs=False)
+    await plan.seed()
+    async with plan.core.booking("exclude") as (conn, booking):
+        await switching.exclude(conn, booking, SKUS[:19], "woo", "anna")
+    text = "sku,quantity\n" + "".join(f"{sku},0\n" for sku in SKUS)
+    found = await plan_of(plan, text)
+    assert found.reaches["woo"].zeroed == 1
+    assert found.reaches["sw"].zeroed == 20

@@ -167,3 +167,39 @@ def test_times_are_read() -> None:
     assert WHEN.convert("2026-11-23T12:00", None, None) == datetime(2026, 11, 23, 12, tzinfo=UTC)
     ago = datetime.now(UTC) - WHEN.convert("2h", None, None)
     assert 7199 < ago.total_seconds() < 7201
+
+
+async def test_the_journal_is_searched_by_cause(town: Town, operator: Operator) -> None:
+    town.clock.forward(60)
+    await town.stores["uk"].edit("MUG", 40)
+    await town.stores["woo"].edit("TEE", 99)
+    town.lose_webhooks()
+    for sweeper in town.sweepers.values():
+        await sweeper.sweep()
+    found = await operator.json("journal", "--cause", "missed_webhook")
+    assert [(row["channel"], row["sku"], row["outcome"]) for row in found] == [
+        ("uk", "MUG", "drift")
+    ]
+    found = await operator.json("journal", "--cause", "edited", "--channel", "woo")
+    assert [row["sku"] for row in found] == ["TEE"]
+    assert await operator.json("journal", "--cause", "nothing") == []
+
+
+async def test_status_tells_what_waits_for_a_person(town: Town, operator: Operator) -> None:
+    assert (await operator.ask("status")).exit_code == 0
+    await town.rows(
+        "insert into suspense (listing_id, item_id, warehouse_id, reason, candidates, proposal, evidence,"
+        " created_at) select l.id, l.item_id, l.warehouse_id, 'cut_over', '{0}', 0, '{}', now()"
+        " from listing l join channel c on c.id = l.channel_id where c.name = 'woo' and l.sku = 'MUG'"
+        " returning id"
+    )
+    rows = {row["name"]: row for row in await operator.json_any("status")}
+    assert (rows["woo"]["suspense"], rows["uk"]["suspense"]) == (1, 0)
+    assert (await operator.ask("status")).exit_code == 3
+    await town.rows("update suspense set resolved_at = now() returning id")
+    file = Path(str(operator._file)).with_name("stock.csv")
+    file.write_text("sku,quantity\nMUG,3\n")
+    assert (await operator.ask("import", str(file), "--warehouse", "main")).exit_code == 3
+    said = await operator.ask("status")
+    assert said.exit_code == 3
+    assert "1 plans wait for a yes or no" in said.output

@@ -154,9 +154,15 @@ async def annotate(t: Tables, notes: Sequence[tuple[int, str, str, str, int, dat
     t.annotations += [(*note[:3], str(note[3]), *note[4:]) for note in notes]  # type: ignore[misc]
 
 
-async def take_annotations(t: Tables, listing_ids: Sequence[int]) -> list[Note]:
-    taken = [note for note in t.annotations if note[0] in listing_ids]
-    t.annotations = [note for note in t.annotations if note[0] not in listing_ids]
+async def take_annotations(
+    t: Tables, readings: Sequence[tuple[int, datetime | None, int]]
+) -> list[Note]:
+    taken: list[Any] = []
+    for listing, at, delta in readings:
+        ours = [note for note in t.annotations if note[0] == listing]
+        fits = sum(note[4] for note in ours) == delta
+        taken += [note for note in ours if fits or at is None or note[5] <= at]
+    t.annotations = [note for note in t.annotations if note not in taken]
     return [Note(note[0], note[3], note[2] or note[1], note[4], note[5]) for note in taken]
 
 
