@@ -13,6 +13,7 @@ from syncd.config.models import SyncSettings
 from syncd.db import accounts
 from syncd.errors import ChannelError
 from syncd.explain.telling import explain
+from syncd.fanout.accounts import land
 from syncd.stock.policy import retold
 from tests.flow.test_suspicion import told
 from tests.flow.town import LEVELS, ONE_BY_ONE, ORDERS, Town
@@ -164,6 +165,11 @@ async def test_what_the_giver_sold_meanwhile_is_no_ones_to_take(plan: Town) -> N
     await town.whole()
     assert (await town.accounts())["sw"] == -2
     plan.stores["sw"].faults.down = False
+    await town.settle()
+    async with plan.core.booking("land") as (conn, booking):
+        assert (await land(conn, booking, await accounts.under_way(conn))).moved == 6
+    held = await town.accounts()
+    assert sum(max(units, 0) for units in held.values()) == 11, "no more is shown than there is"
     for _ in range(3):
         await town.settle()
         await town.step()
