@@ -12,7 +12,11 @@ LevelKey = tuple[int, int]
 """(item, warehouse)."""
 
 LOCK_LEVELS = """
-select v.item_id, v.warehouse_id, v.seeded_at from level v
+select v.item_id, v.warehouse_id,
+    case when (select m.kind from movement m
+               where m.item_id = v.item_id and m.warehouse_id = v.warehouse_id
+               order by m.item_id, m.warehouse_id, m.id limit 1) = 'seed' then v.seeded_at end
+from level v
 where (v.item_id, v.warehouse_id) in (
     select g.item_id, g.warehouse_id from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id))
 order by v.item_id, v.warehouse_id
@@ -20,8 +24,13 @@ for no key update of v
 """
 
 
-async def lock_levels(conn: Connection, keys: Sequence[LevelKey]) -> dict[LevelKey, datetime]:
-    """Keep these levels still; gives those that exist, with the time of their first count."""
+async def lock_levels(
+    conn: Connection, keys: Sequence[LevelKey]
+) -> dict[LevelKey, datetime | None]:
+    """Keep these levels still; gives those that exist, with the time of their first count.
+
+    None: it began with a movement, and nothing is inside that.
+    """
     rows = await conn.fetch(LOCK_LEVELS, [k[0] for k in keys], [k[1] for k in keys])
     return {(row[0], row[1]): row[2] for row in rows}
 

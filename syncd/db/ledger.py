@@ -207,7 +207,7 @@ with fresh as (
     from fresh group by item_id, warehouse_id order by item_id, warehouse_id
 ), moved as (
     insert into level as v (item_id, warehouse_id, quantity, changed_at, seeded_at)
-    select item_id, warehouse_id, delta, $11, $12 from sums
+    select item_id, warehouse_id, delta, $11, coalesce($12, least(oldest, $11)) from sums
     on conflict (item_id, warehouse_id) do update set
         quantity = v.quantity + excluded.quantity, changed_at = excluded.changed_at
     returning item_id, warehouse_id, quantity, counted_at
@@ -228,6 +228,7 @@ async def book(
 
     Only `fanout/moving.py` calls this: it sees to what is `inside` a count.
     `counted_at`: when the first count of a new level was asked for; older orders are inside it.
+    None: a new level begins with what occurred first.
     """
     rows = await conn.fetch(
         BOOK,
@@ -242,7 +243,7 @@ async def book(
         [m.note for m in movements],
         [m.occurred_at for m in movements],
         now,
-        counted_at or now,
+        counted_at,
     )
     return [LevelNow(*row) for row in rows]
 

@@ -83,7 +83,7 @@ class _Work:
     pieces: list[list[_Piece]] = field(default_factory=list)
     begun: set[LevelKey] = field(default_factory=set)
     """Levels that exist."""
-    first_counted: dict[LevelKey, datetime] = field(default_factory=dict)
+    first_counted: dict[LevelKey, datetime | None] = field(default_factory=dict)
     made: list[Posting] = field(default_factory=list)
 
     def refuse(self, place: int, reason: str) -> None:
@@ -213,11 +213,15 @@ async def _find_levels(conn: Connection, booking: Booking, work: _Work) -> None:
 
 
 async def _free_sales(conn: Connection, booking: Booking, work: _Work) -> None:
-    """What was sold since an item's first count was made is not inside it, though heard before it."""
+    """What was sold since an item's level begins is not inside it, though heard before it."""
+    begins: dict[LevelKey, Moved] = {}
     for place in work.open:
-        one, key = work.pieces[place][0].moved, work.pieces[place][0].key
-        if one.counted is not None and key not in work.begun:
-            await free_later_sales(conn, booking, [(*key, one.sku)], one.at)
+        for piece in work.pieces[place]:
+            earlier = begins.get(piece.key)
+            if piece.key not in work.begun and (earlier is None or piece.moved.at < earlier.at):
+                begins[piece.key] = piece.moved
+    for key, one in sorted(begins.items(), key=lambda item: item[0]):
+        await free_later_sales(conn, booking, [(*key, one.sku)], one.at)
 
 
 def _begins(booking: Booking, work: _Work, piece: _Piece) -> bool:

@@ -429,6 +429,34 @@ async def test_a_wms_that_is_the_source_brings_items_in(
     await town.close()
 
 
+async def test_a_level_begun_by_a_receipt_loses_neither_older_movements_nor_sales(
+    database: Database, request: pytest.FixtureRequest
+) -> None:
+    """A receipt is no count: nothing that occurred before it was posted is inside it."""
+    town = Town(database, request.node.nodeid)
+    town.store("woo", ORDERS).add("NEW", 2)
+    town.posting["wms"] = {}
+    await town.open({"main": {"source": "wms"}})
+    await town.sweepers["woo"].sweep()
+    began = town.clock()
+    town.clock.forward(3600)
+    await town.stores["woo"].sell({"NEW": 2})
+    town.clock.forward(60)
+    async with serving(town.core) as api:
+        dock = Dock(town, api)
+        first = {"sku": "NEW", "kind": "receipt", "delta": 7, "occurred_at": began.isoformat()}
+        assert (await dock.one(**first))[:2] == ("booked", 7)
+        town.clock.forward(60)
+        for later_s in (30, -30):
+            at = (began + timedelta(seconds=later_s)).isoformat()
+            row = {"sku": "NEW", "kind": "receipt", "delta": 1, "occurred_at": at}
+            assert (await dock.one(**row))[:2] == ("booked", 1)
+        await town.settle()
+        assert town.shelves("NEW") == {"woo": 7}
+        assert await town.level("NEW") == 7
+    await town.close()
+
+
 # ---- looking at what was posted
 
 
