@@ -15,8 +15,7 @@ from syncd.console.problems import FieldError, Problem, invalid, missing
 from syncd.console.routes import Asked, Told, get, post
 from syncd.console.wishes import Sku
 from syncd.db import reads
-from syncd.db.pool import Connection
-from syncd.errors import DatabaseAway
+from syncd.db.pool import Connection, is_away
 from syncd.fanout import Booking, Outcome, Result, book_posted
 from syncd.stock.counts import Counted
 from syncd.stock.facts import ID_LIMIT, YEARS
@@ -140,9 +139,9 @@ async def _book(
     booking = Booking(told.booking.rules, told.booking.now)
     try:
         done = await _attempt(told.conn, booking, channel, told.actor, moved)
-    except DatabaseAway:
-        raise
     except Exception as error:
+        if is_away(error):
+            raise  # no fault of any row: the whole call is asked again
         if len(moved) == 1:
             log.exception("movement.poison", channel=channel.name, cause=moved[0].cause)
             reason = f"could not be booked: {type(error).__name__}"

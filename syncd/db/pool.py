@@ -341,6 +341,14 @@ def _away(error: BaseException, name: str, *, gone: bool) -> DatabaseAway | None
     return None
 
 
+def is_away(error: BaseException) -> bool:
+    """Whether this error, raised inside a transaction, leaves it as DatabaseAway or LostRace.
+
+    For whoever looks at errors inside one: nothing is wrong with what was being booked.
+    """
+    return isinstance(error, DatabaseAway) or _away(error, "", gone=False) is not None
+
+
 def _gone(conn: Connection) -> bool:
     """Whether the connection is lost; asyncpg empties the loan of one that broke."""
     raw = conn._con  # noqa: SLF001 - every public question to an emptied loan raises

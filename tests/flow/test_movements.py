@@ -366,6 +366,45 @@ async def test_a_row_that_the_database_refuses_stands_alone(
     assert await dock.town.level("MUG") == 53
 
 
+async def test_a_lost_race_refuses_nothing(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong with the row: the whole call is run again, and no refusal is kept."""
+    from syncd.db import postings
+
+    keep, tries = postings.keep, 0
+
+    async def racing(conn: Any, made: Any, now: datetime) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            await conn.execute("do $$ begin raise exception 'x' using errcode = '40P01'; end $$")
+        await keep(conn, made, now)
+
+    monkeypatch.setattr(postings, "keep", racing)
+    assert [r["outcome"] for r in await dock.post(GOOD)] == ["booked"]
+    assert tries == 2
+
+
+async def test_a_row_that_waited_too_long_for_a_lock_is_not_refused(
+    dock: Dock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is stored of such a call: under its key it can be sent again."""
+    from syncd.db import postings
+
+    keep = postings.keep
+
+    async def waiting(conn: Any, made: Any, now: datetime) -> None:
+        await conn.execute("do $$ begin raise exception 'x' using errcode = '55P03'; end $$")
+        await keep(conn, made, now)
+
+    row = {**GOOD, "cause": "late", "sku": "MUG"}
+    body = {"movements": [row], "channel": "wms"}
+    with monkeypatch.context() as patched:
+        patched.setattr(postings, "keep", waiting)
+        assert (await dock.api.post("/movements", body, key="k1")).status == 503
+    answer = await dock.api.post("/movements", body, key="k1")
+    assert [r["outcome"] for r in answer.body["results"]] == ["booked"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
