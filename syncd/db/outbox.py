@@ -247,6 +247,14 @@ async def postpone(
     return {row[0]: row[1] for row in found}
 
 
+PUT_OFF = "update outbox set not_before = $2, reason = $3 where listing_id = $1"
+
+
+async def put_off(conn: Connection, listing_id: int, not_before: datetime, reason: str) -> None:
+    """Nothing was tried: the delivery waits until then, for this reason."""
+    await conn.execute(PUT_OFF, listing_id, not_before, reason)
+
+
 UNPARK = """
 update outbox set parked_at = null, tries = 0, batch_cap = 32767, not_before = $2, reason = ''
 where parked_at is not null

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from syncd.connectors.base import Ref
 from syncd.connectors.budget import Priority
-from syncd.corridor import Channel, Core, fetch_orders
+from syncd.corridor import Channel, Core, fetch_orders, follow_links
 from syncd.corridor.speaking import speak
-from syncd.db import marks, pushes, shelf
+from syncd.db import marks, outbox, pushes, shelf
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
 from syncd.db.shelf import Look
@@ -101,6 +101,13 @@ class Reading:
         self.busy: set[int] = set()
         self.behind = False
         self._at_once = channel.connector.capabilities.read_max
+        self._owed_at_once = self._at_once
+
+    @property
+    def owed_max(self) -> int:
+        """So many owed listings are chosen for one call."""
+        caps = self._channel.connector.capabilities
+        return min(caps.read_max, caps.batch_max, self._owed_at_once)
 
     async def read_wished(self, chosen: Callable[[], None]) -> bool:
         """Read the listings wished for longest, one call; gives whether there were any."""
@@ -142,14 +149,36 @@ class Reading:
 
         They stay `busy` until the caller frees them.
         """
-        caps = self._channel.connector.capabilities
-        limit = min(caps.read_max, caps.batch_max)
         async with self._core.db.statement("owed_looks") as conn:
             looks = await shelf.owed_looks(
-                conn, self._channel.id, self._core.clock(), limit, list(self.busy)
+                conn, self._channel.id, self._core.clock(), self.owed_max, list(self.busy)
             )
         self.busy.update(look.listing_id for look in looks)
         return looks
+
+    async def read_owed(self, looks: Sequence[Look]) -> set[int]:
+        """The same as `read`, of owed listings where nothing is written unread.
+
+        Without an answer they are asked for in halves; one that gets none alone waits, so that it
+        holds back no other's delivery.
+        """
+        try:
+            read = await self.read(looks)
+        except RetryLater as error:
+            if not error.throttled:
+                await self._put_off_owed(looks, error.reason)
+            raise
+        self._owed_at_once = min(
+            self._channel.connector.capabilities.read_max, self._owed_at_once * 2
+        )
+        return read
+
+    async def _put_off_owed(self, looks: Sequence[Look], reason: str) -> None:
+        self._owed_at_once = max(1, len(looks) // 2)
+        if len(looks) == 1:
+            later = self._core.clock() + UNANSWERED_PAUSE
+            async with self._core.db.transaction("owed_put_off") as conn:
+                await outbox.put_off(conn, looks[0].listing_id, later, reason)
 
     async def read(self, looks: Sequence[Look]) -> set[int]:
         """Ask for these listings and book what they show; gives those whose number was booked.
@@ -181,7 +210,8 @@ class Reading:
             return set()
         async with self._core.booking("look_booked") as (conn, booking):
             again = await self.book(conn, booking, asked, orders_known=orders_known)
-            return asked.numbered() - again
+        await follow_links(self._core, booking)
+        return asked.numbered() - again
 
     async def _confirmed(self, asked: Asked) -> Asked:
         same = asked.repeating()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from syncd.connectors.base import RowResult, WriteKind, WriteOp
-from syncd.corridor import Channel, Core
+from syncd.corridor import Channel, Core, follow_links
 from syncd.db import attempts, catalog, marks, outbox, shelf, suspense
 from syncd.db.attempts import Locked, OpenRow, Settled
 from syncd.db.journal import Line
@@ -269,6 +269,7 @@ class Settling:
             else:
                 await shelf.wish(conn, disturbed, "overlapped", booking.now)
             booking.lanes.add(self._channel.id)
+        await follow_links(self._core, booking)
 
     async def _owe_disturbed(
         self, conn: Connection, booking: Booking, listing_ids: Sequence[int]
@@ -357,6 +358,7 @@ class Settling:
             there = [r for r, x in zip(rows, readings, strict=True) if not x.missing]
             await self._in_less_company(conn, booking, there, len(rows), "no clear answer")
             booking.lanes.add(self._channel.id)
+        await follow_links(self._core, booking)
 
     def _spent_row(
         self, row: OpenRow, reading: Reading, shown: int | None

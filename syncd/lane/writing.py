@@ -9,7 +9,7 @@ from uuid import UUID
 
 from syncd.connectors.base import Ref, Write, WriteKind, WriteOp, WriteRow
 from syncd.connectors.budget import Priority
-from syncd.corridor import Channel, Core
+from syncd.corridor import Channel, Core, follow_links
 from syncd.corridor.speaking import speak
 from syncd.db import attempts
 from syncd.db.attempts import OpenRow
@@ -18,7 +18,7 @@ from syncd.errors import ChannelClosed, DatabaseAway, Refused, RetryLater
 from syncd.lane.claiming import Claim, claim
 from syncd.lane.fetching import Fetching
 from syncd.lane.inferring import Inferring
-from syncd.lane.reading import Asked, Reading
+from syncd.lane.reading import UNANSWERED_PAUSE, Asked, Reading
 from syncd.lane.settling import Settling
 from syncd.stock.model import Reading as StockReading
 from syncd.stock.settle import Next, next_of
@@ -96,9 +96,9 @@ class Writing:
         try:
             async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
                 looks = await self._reading.choose_owed()
-                self.behind = len(looks) == min(caps.read_max, caps.batch_max)
+                self.behind = len(looks) == self._reading.owed_max
                 chosen()
-                read = await self._reading.read(looks) if looks else set()
+                read = await self._reading.read_owed(looks) if looks else set()
             if read:
                 await self.inferring.look_into(read)
                 pushed = [look.listing_id for look in looks if look.pushed]
@@ -177,6 +177,7 @@ class Writing:
             )
         if made.rows:
             self.busy.add(made.rows[0].attempt_id)
+        await follow_links(self._core, booking)
         if made.waits_for_orders:
             self._fetching.wanted = True
         return made
@@ -264,21 +265,60 @@ class Writing:
 
     async def _settle_by_reading(self, rows: Sequence[OpenRow], *, spent: bool) -> None:
         """Close an attempt by what its listings show: its late window or its key's life is over."""
-        caps = self._channel.connector.capabilities
-        readings: list[StockReading] = []
-        asked_at: list[datetime] = []
         refs = [Ref(r.remote, r.location, r.sku, r.batch_group) for r in rows]
-        for first in range(0, len(refs), caps.read_max):
-            part = refs[first : first + caps.read_max]
-            async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
-                asked_at += [self._core.clock()] * len(part)
-                readings += await speak(
-                    self._core, self._channel, self._channel.connector.read(part)
-                )
+        # what is not known afterwards is read before it is written; where the ledger is made of
+        # readings that would lose what happened in between
+        alone = not spent and not self._channel.rules.follows_edits
+        try:
+            readings, asked_at = await self._read_open(refs, alone=alone)
+        except RetryLater as error:
+            if not error.throttled:
+                await self._look_after_others(rows)
+            raise
         if spent:
             await self._settling.spent(rows, readings, self.lease_gen)
         elif await self.inferring.watched(rows, readings, asked_at, self.lease_gen):
             await self._settling.unconfirmed(rows, readings, asked_at, self.lease_gen)
+
+    async def _read_open(
+        self, refs: Sequence[Ref], *, alone: bool
+    ) -> tuple[list[StockReading], list[datetime]]:
+        """What these show, and when each was asked for.
+
+        `alone`: one that gets no answer by itself, where others do, has no number. Raises what the
+        connector raises.
+        """
+        caps = self._channel.connector.capabilities
+        found: list[tuple[StockReading, datetime]] = []
+        answered, failed = False, None
+        parts = [refs[n : n + caps.read_max] for n in range(0, len(refs), caps.read_max)]
+        while parts:
+            part = parts.pop(0)
+            try:
+                async with self._channel.http.reserved(caps.read_cost, Priority.URGENT):
+                    at = self._core.clock()
+                    call = self._channel.connector.read(part)
+                    readings = await speak(self._core, self._channel, call)
+            except RetryLater as error:
+                if error.throttled or not alone:
+                    raise
+                failed = error
+                if len(part) > 1:
+                    parts[:0] = [part[: len(part) // 2], part[len(part) // 2 :]]
+                    continue
+                readings = [StockReading(part[0].remote, part[0].location, None)]
+            else:
+                answered = True
+            found += [(reading, at) for reading in readings]
+        if failed is not None and not answered:
+            raise failed  # it says nothing about any single one
+        return [reading for reading, _ in found], [at for _, at in found]
+
+    async def _look_after_others(self, rows: Sequence[OpenRow]) -> None:
+        """Take this attempt up again after a pause: others that are due come before it."""
+        later = self._core.clock() + UNANSWERED_PAUSE
+        async with self._core.db.statement("attempt_put_off") as conn:
+            await attempts.put_off(conn, rows[0].attempt_id, later, self.lease_gen)
 
 
 async def kept(settle: Callable[[], Awaitable[None]]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from syncd.connectors.memory import MemoryStore
 from syncd.connectors.memory_store import Answered, Silence, Unreachable
 from syncd.errors import RetryLater
-from tests.flow.town import Town
+from tests.flow.town import FOLLOWED, LEVELS, Town
 
 Act = Callable[[Callable[[], object]], Awaitable[object]]
 
@@ -131,3 +131,58 @@ async def test_what_the_platform_stopped_tracking_is_not_written(town: Town) -> 
     await town.settle()
     assert woo.counters.writes == before
     assert woo.items["MUG"].counts[""][0] == 50
+
+
+def reading_breaks(store: MemoryStore, sku: str) -> None:
+    """Every call that asks for this one is answered 500, whatever else it asks for."""
+    read = store.read
+
+    def reading(refs: Any) -> Any:
+        if any(store._sku(ref) == sku for ref in refs):
+            raise Answered(500, "fatal in a plugin")
+        return read(refs)
+
+    store.read = reading  # type: ignore[method-assign]
+
+
+async def test_one_listing_that_cannot_be_read_keeps_no_other_write_open(town: Town) -> None:
+    """Two writes without an answer, one of them of a listing that breaks its platform's reading."""
+    woo = town.stores["woo"]
+    town.clock.forward(60)
+    writes_go(woo, applied_and_silent, applied_and_silent)
+    for skus in (("CAP", "TEE"), ("MUG",)):
+        for sku in skus:
+            await town.stores["uk"].sell({sku: 1})
+        await town.book()
+        with suppress(RetryLater):
+            await town.lanes["woo"].writing.write_owed(lambda: None)
+    reading_breaks(woo, "CAP")
+    for _ in range(10):
+        town.clock.forward(60)
+        with suppress(RetryLater):
+            await town.settle()
+    open_rows = "select l.sku from attempt_row r join listing l on l.id = r.listing_id"
+    assert {row[0] for row in await town.rows(open_rows)} <= {"CAP"}
+    await town.stores["uk"].sell({"TEE": 1, "MUG": 1})
+    await town.settle()
+    assert (woo.shelf("MUG"), woo.shelf("TEE")) == (48, 8)
+
+
+async def test_one_listing_that_cannot_be_read_holds_no_delivery_where_edits_are_adopted(
+    plan: Town,
+) -> None:
+    uk, woo = plan.store("uk", LEVELS), plan.store("woo", FOLLOWED, edits="adopt")
+    for store in (uk, woo):
+        for sku in ("MUG", "CAP", "TEE"):
+            store.add(sku, 50)
+    await plan.open()
+    await plan.seed()
+    plan.clock.forward(60)
+    reading_breaks(woo, "CAP")
+    for sku in ("CAP", "MUG", "TEE"):
+        await uk.sell({sku: 2})
+    for _ in range(20):
+        plan.clock.forward(60)
+        with suppress(RetryLater):
+            await plan.settle()
+    assert (woo.shelf("MUG"), woo.shelf("TEE")) == (48, 48)

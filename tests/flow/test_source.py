@@ -64,3 +64,16 @@ async def test_what_is_gone_elsewhere_is_no_matter_of_the_source(shop: tuple[Tow
     await town.settle()
     assert await told(town, "gone_at_source") == []
     assert await town.rows("select 1 from item_gone") == []
+
+
+async def test_what_a_reading_finds_gone_at_the_source_is_zeroed_at_once(plan: Town) -> None:
+    """No other channel has to be swept before its shelf is told."""
+    for name, character in (("uk", LEVELS), ("woo", ORDERS)):
+        plan.store(name, character).add("MUG", 50)
+    await plan.open({"main": {"source": "uk", "gone_at_source": "zero"}})
+    await plan.seed()
+    plan.stores["uk"].remove("MUG")
+    plan.lose_webhooks()
+    await plan.look("uk", "MUG")
+    await plan.settle()
+    assert plan.stores["woo"].shelf("MUG") == 0
