@@ -19,7 +19,7 @@ from syncd.app.build import (
     radius_of,
     tokens_of,
 )
-from syncd.app.inforce import InForce, in_force, keep
+from syncd.app.inforce import InForce, in_force, keep, off_in_force
 from syncd.app.reload import prepare
 from syncd.app.silence import Silence
 from syncd.app.storage import Storage
@@ -28,7 +28,7 @@ from syncd.bulk import Bulk
 from syncd.bulk.rebalancing import Rebalancing
 from syncd.config import Settings, load
 from syncd.console import Access, Api, Upkeep
-from syncd.corridor import Core
+from syncd.corridor import Core, take_switches
 from syncd.corridor.core import utc_now
 from syncd.db import holds
 from syncd.db.journal import Line
@@ -155,7 +155,7 @@ class Daemon:
         )
         self._supervise("listen", lambda: housekeeping.listen_for_ever(self.core, db))
         self._supervise(
-            "switches", lambda: housekeeping.follow_switches(self.core, self._reloading)
+            "switches", lambda: housekeeping.follow_switches(self.core, self._follow_switches)
         )
         self._supervise("speeds", lambda: speeds.refresh_for_ever(self.core, self._leading))
         self._supervise("silence", Silence(self.core, self._leading).run)
@@ -222,13 +222,21 @@ class Daemon:
         async with self._reloading:
             await self._align()
 
+    async def _follow_switches(self) -> list[str]:
+        """Follow what people switched; one that is on again, while its rule in force is off, is cut over."""
+        async with self._reloading:
+            changed = await take_switches(self.core)
+            if await off_in_force(self.core) - self._walking.pending.keys():
+                await self._align()
+        return changed
+
     async def _align(self) -> None:
         await self._take_rules(await self._in_force(self._settings))
         await self._walking.end_cut_overs()
         await self._walking.remake(self._settings)
         self._door.channels = self._door_channels()
         if self._storage.leading:
-            self._walking.start(self._plan())
+            await self._walking.start(self._plan(), self._bound_s)
 
     def _leading(self) -> bool:
         return self._storage.leading
@@ -347,7 +355,7 @@ class Daemon:
         for channel in replaced:
             await close(channel)
         if self._storage.leading:
-            self._walking.start(self._plan())
+            await self._walking.start(self._plan(), self._bound_s)
         self.core.bells.intake.set()
         said = {
             "added": plan.added,

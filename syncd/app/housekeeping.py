@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
 from syncd.config import SyncSettings
-from syncd.corridor import Core, take_switches
+from syncd.corridor import Core
 from syncd.corridor.bells import rung
 from syncd.db import (
     answers,
@@ -150,12 +150,11 @@ async def mark_ledger(core: Core) -> None:
             more = await ledger_marks.advance(conn, core.clock())
 
 
-async def follow_switches(core: Core, reloading: asyncio.Lock) -> None:
-    """Take up what people switch, when they knock or by and by; never in the middle of a reload."""
+async def follow_switches(core: Core, follow: Callable[[], Awaitable[list[str]]]) -> None:
+    """Take up what people switch, when they knock or by and by."""
     while True:
         try:
-            async with reloading:
-                changed = await take_switches(core)
+            changed = await follow()
             if changed:
                 log.info("channels.switched", changed=changed)
         except DatabaseAway:

@@ -9,6 +9,7 @@ from datetime import datetime
 from syncd.app.build import moved, rulebook_of
 from syncd.app.bundles import problems_with
 from syncd.config import Settings
+from syncd.corridor import Core
 from syncd.db import catalog, cutovers, hearing, order_holds, status, switches
 from syncd.db.cutovers import RuleRow
 from syncd.db.pool import Connection
@@ -72,6 +73,17 @@ async def in_force(conn: Connection, settings: Settings) -> InForce:
     rules_now = [held_to(rules, held[rules.id]) for rules in wanted.channels.values()]
     book = replace(wanted, channels=with_claimants(rules_now))
     return InForce(quieted(book, await hearing.silent(conn)), pending, fresh, off)
+
+
+async def off_in_force(core: Core) -> set[str]:
+    """Channels that are on while the rule in force says off. Raises DatabaseAway."""
+    async with core.db.statement("rules_in_force") as conn:
+        stored = await cutovers.rules(conn)
+    return {
+        rules.name
+        for rules in core.rulebook.channels.values()
+        if rules.enabled and rules.id in stored and not stored[rules.id].enabled
+    }
 
 
 async def keep(conn: Connection, found: InForce, now: datetime) -> None:

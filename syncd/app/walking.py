@@ -67,8 +67,12 @@ class Walking:
                 self.admit(make_channel(channel.rules, made, self._metrics, utc_now))
                 await close(channel)
 
-    def start(self, plan: SweepPlan) -> None:
-        """Start the walkers of every channel that has none."""
+    async def start(self, plan: SweepPlan, bound_s: float) -> None:
+        """Start the walkers of every channel that has none; one to be cut over has none until then.
+
+        Calls under way of those that have to stop for it end within `bound_s`.
+        """
+        await self.stop(bound_s, self.pending)
         for channel in self._core.channels.values():
             name = channel.name
             if name in self._running or name in self._cutting:

@@ -42,6 +42,16 @@ async def test_a_channel_is_switched_off_and_on_while_the_daemon_runs(
         SETTLE_S,
         lambda: str([store.shelf(sku) for store in stores.values()]) + process.words(),
     )
+    # its rule in force was off since the restart: what comes after is heard, whatever is reloaded
+    await process.hup()
+    await woo.sell({sku: 1})
+    await until(process.inbox_empty, SETTLE_S, "every event taken")
+    await until(
+        lambda: {store.shelf(sku) for store in stores.values()} == {before - 8},
+        SETTLE_S,
+        process.words,
+    )
+    assert "being cut over" not in (await process.get("/health/ready"))[1]
 
 
 async def test_items_and_locations_are_shown_beside_a_running_daemon(
