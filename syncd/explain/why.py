@@ -20,6 +20,7 @@ SAID = {
     "relinked": "its sku became another item's: a person has to say which is meant",
     "unmanaged": "the platform does not track its stock",
     "gone": "the channel does not list it any more",
+    "not_listed": "the channel does not list it",
     "excluded": "a rule excludes it",
     "quarantined": "another writer and syncd alternate on it: nothing is written until `syncd retry`",
     "channel_removed": "its channel is not configured any more",

@@ -13,8 +13,10 @@ from syncd.fanout.joining import CataloguePage
 from syncd.fanout.listings import enter_page
 from syncd.fanout.orders import book_steps, levels_of, listings_of, take_orders
 from syncd.fanout.switching import follow_source
+from syncd.stock.facts import unusable
 from syncd.stock.model import (
     ChannelGone,
+    Fact,
     ItemGone,
     ItemSeen,
     LevelSeen,
@@ -111,16 +113,25 @@ def _merged_hints(booking: Booking, heard: Sequence[Heard]) -> dict[tuple[int, s
         fact, rules = one.fact, booking.rules.channels.get(one.channel_id)
         if rules is None or rules.truth is Truth.NONE:
             continue
-        if isinstance(fact, LevelSeen):
-            key = one.channel_id, fact.location, fact.remote
+        for said in _levels_said(fact):
+            key = one.channel_id, said.location, said.remote
             if key in merged:
                 booking.outcomes[one.channel_id, "merged"] += 1
                 # two different numbers: only a reading tells which is newer
-                quantity = fact.quantity if merged[key][3] == fact.quantity else None
+                quantity = said.quantity if merged[key][3] == said.quantity else None
                 merged[key] = (*merged[key][:3], quantity, merged[key][4])
             else:
-                merged[key] = (*key, fact.quantity, one.received_at)
+                merged[key] = (*key, said.quantity, one.received_at)
     return merged
+
+
+def _levels_said(fact: Fact) -> Sequence[LevelSeen | ListingSeen]:
+    """What a message says of levels; one about a product does so by the way."""
+    if isinstance(fact, LevelSeen):
+        return (fact,)
+    if isinstance(fact, ItemSeen):
+        return [row for row in fact.listings if row.quantity is not None and not unusable(row)]
+    return ()
 
 
 async def _hint(conn: Connection, booking: Booking, hints: Sequence[Hint]) -> None:

@@ -17,6 +17,7 @@ from syncd.db.ledger import LevelNow, Movement
 from syncd.db.links import NewItem
 from syncd.db.pool import Connection
 from syncd.db.postings import Posting
+from syncd.db.shelf import Shelf
 from syncd.fanout import moving
 from syncd.fanout.booking import Booking
 from syncd.fanout.joining import free_later_sales
@@ -129,7 +130,24 @@ async def book_posted(
     await _take_counts(conn, booking, work)
     levels = await levels_now(conn, work.keys_asked)
     await owe_deliveries(conn, booking, rows, levels, {})
+    _tell_unlisted(booking, work, rows)
     return _finished(booking, work, levels)
+
+
+def _tell_unlisted(booking: Booking, work: _Work, rows: Sequence[Shelf]) -> None:
+    """Where an item moved that a channel of its warehouse does not list, nothing can be delivered."""
+    listed = {(row.item_id, row.warehouse_id, row.channel_id) for row in rows}
+    moved = {
+        (piece.key, piece.moved.sku)
+        for place, pieces in enumerate(work.pieces)
+        for piece in pieces
+        if (result := work.results[place]) is not None and result.delta
+    }
+    for key, sku in sorted(moved):
+        for rules in booking.rules.configured:
+            serves = rules.enabled and rules.deliver and key[1] in rules.locations.values()
+            if serves and rules.truth is not Truth.MOVEMENTS and (*key, rules.id) not in listed:
+                booking.skip(Line("skipped", sku, rules.id, reason="not_listed"))
 
 
 async def _find_items(

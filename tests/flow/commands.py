@@ -54,6 +54,10 @@ class Operator:
                     **town.settings[name],
                 }
                 for name, store in town.stores.items()
+            }
+            | {
+                name: {"platform": "api", "locations": {"*": "main"}, **channel}
+                for name, channel in town.posting.items()
             },
         }
         text = "\n".join(f"{key} = {toml(plain(value))}" for key, value in settings.items()) + "\n"

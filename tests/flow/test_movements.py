@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from syncd.console import Upkeep
 from syncd.db.pool import Database
+from syncd.errors import RetryLater
 from tests.flow.asking import Client, serving
 from tests.flow.town import LEVELS, ONE_BY_ONE, ORDERS, Town
 
@@ -99,7 +101,8 @@ async def test_movements_arrive_as_deltas_and_every_shop_follows(dock: Dock) -> 
 
 
 async def test_a_shop_that_is_down_keeps_nothing_waiting(dock: Dock) -> None:
-    dock.town.stores["woo"].down = True
+    woo, lanes = dock.town.stores["woo"], dock.town.lanes
+    woo.faults.down = True
     for row in (
         {"kind": "receipt", "delta": 10},
         {"kind": "pick", "delta": -1},
@@ -109,7 +112,12 @@ async def test_a_shop_that_is_down_keeps_nothing_waiting(dock: Dock) -> None:
         (result,) = await dock.post({**row, "location": "AKL"})
         assert result["outcome"] == "booked"
     assert await dock.town.level("MUG") == 58
-    dock.town.stores["woo"].down = False
+    lane = lanes.pop("woo")
+    assert await shelves(dock) == {50, 58}, "the others do not wait either"
+    with suppress(RetryLater):
+        await dock.town.step(lane)
+    assert woo.shelf("MUG") == 50
+    lanes["woo"], woo.faults.down = lane, False
     dock.town.clock.forward(3600)
     assert await shelves(dock) == {58}
 
