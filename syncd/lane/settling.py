@@ -368,13 +368,14 @@ class Settling:
         if self._channel.rules.guarded:
             # nothing is booked from what is read here, so nothing of the ledger is in doubt
             return Settled(row.listing_id, reading.quantity, reading.at, changed=True), None
+        caps = self._channel.connector.capabilities
         found = settle.spent(
             _sent(row),
             shown,
             reading.quantity,
             reading.at,
             row.created_at,
-            row.last_sent_at or row.created_at,
+            settle.lands_until(row.last_sent_at, caps.late_apply_s) or row.created_at,
             self._channel.rules.clock_margin_s,
         )
         doubt = Doubt(

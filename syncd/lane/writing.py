@@ -21,7 +21,7 @@ from syncd.lane.inferring import Inferring
 from syncd.lane.reading import UNANSWERED_PAUSE, Asked, Reading
 from syncd.lane.settling import Settling
 from syncd.stock.model import Reading as StockReading
-from syncd.stock.settle import Next, next_of
+from syncd.stock.settle import Next, lands_until, next_of
 from syncd.telemetry.logs import get_logger
 
 log = get_logger("syncd.lane")
@@ -49,6 +49,7 @@ class Writing:
         self.behind = False
         self.busy: set[UUID] = set()
         self.lease_gen = 0
+        self._began_at = core.clock()
 
     @property
     def _keyed(self) -> bool:
@@ -190,9 +191,13 @@ class Writing:
         if not rows:
             return False
         self.busy.add(rows[0].attempt_id)
-        life_s = self._channel.connector.capabilities.key_lifetime_s
+        caps, first = self._channel.connector.capabilities, rows[0]
+        # a daemon before us may have sent it until we took over, and told nobody
+        until = lands_until(
+            max(first.last_sent_at or self._began_at, self._began_at), caps.late_apply_s
+        )
         try:
-            match next_of(rows[0].times_sent, rows[0].created_at, now, life_s):
+            match next_of(first.times_sent, first.created_at, now, caps.key_lifetime_s, until):
                 case Next.SEND:
                     chosen()
                     await self._send(rows, resumed=True)
@@ -201,6 +206,9 @@ class Writing:
                 case Next.READ:
                     # read one after the other: several at once would fill the lane for many calls
                     await self._settle_by_reading(rows, spent=False)
+                case Next.LANDS:
+                    async with self._core.db.statement("attempt_lands") as conn:
+                        await attempts.put_off(conn, first.attempt_id, until or now, self.lease_gen)
                 case Next.SPENT:
                     await self._settle_by_reading(rows, spent=True)
         except Refused as error:

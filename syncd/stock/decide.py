@@ -144,15 +144,18 @@ def spent_key(
     observed: int,
     observed_at: datetime | None,
     created_at: datetime,
-    last_sent_at: datetime,
+    landed_by: datetime,
     margin_s: float,
 ) -> SpentKey:
-    """Settle a write by the platform's value and stamp; an edit can imitate our write."""
+    """Settle a write by the platform's value and stamp; an edit can imitate our write.
+
+    `landed_by`: when its last sending could land no more.
+    """
     margin = timedelta(seconds=margin_s)
     if observed_at is None:
         return SpentKey.UNCLEAR
     if observed == from_quantity and observed_at < created_at - margin:
         return SpentKey.NOT_APPLIED
-    if observed == to_quantity and created_at - margin <= observed_at <= last_sent_at + margin:
+    if observed == to_quantity and created_at - margin <= observed_at <= landed_by + margin:
         return SpentKey.APPLIED
     return SpentKey.UNCLEAR

@@ -35,17 +35,34 @@ class Next(StrEnum):
     """It may be under way: nothing, for as long as it can still be applied."""
     READ = "read"
     """It can land no more: a reading says what became of it."""
+    LANDS = "lands"
+    """Its key is not recognised any more, and its last sending may still be applied: later."""
     SPENT = "spent"
     """Its key is not recognised any more: a reading is put to a person."""
 
 
-def next_of(times_sent: int, created_at: datetime, now: datetime, key_lifetime_s: float) -> Next:
-    """What an open write that is due needs; `key_lifetime_s` 0: the platform knows no keys."""
+def next_of(
+    times_sent: int,
+    created_at: datetime,
+    now: datetime,
+    key_lifetime_s: float,
+    lands_until: datetime | None = None,
+) -> Next:
+    """What an open write that is due needs; `key_lifetime_s` 0: the platform knows no keys.
+
+    `lands_until`: until then its last sending may be applied.
+    """
     if key_lifetime_s > 0:
-        spent = now - created_at > timedelta(seconds=key_lifetime_s)
-        return Next.SPENT if spent else Next.SEND
+        if now - created_at <= timedelta(seconds=key_lifetime_s):
+            return Next.SEND
+        return Next.LANDS if lands_until is not None and now < lands_until else Next.SPENT
     # without a sending noted it was stored by a daemon that ended before it could tell: perhaps sent
     return Next.READ if times_sent else Next.WAIT
+
+
+def lands_until(last_sent_at: datetime | None, late_apply_s: float) -> datetime | None:
+    """Until when the last sending of a write may be applied; None: it was never noted as sent."""
+    return None if last_sent_at is None else last_sent_at + timedelta(seconds=late_apply_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +146,12 @@ def spent(
     observed: int,
     observed_at: datetime | None,
     created_at: datetime,
-    last_sent_at: datetime,
+    landed_by: datetime,
     margin_s: float,
 ) -> Spent:
     """What a reading says of a write whose key is spent, and what is proposed of the rest."""
     wanted = sent.makes(shown)
-    verdict = spent_key(shown, wanted, observed, observed_at, created_at, last_sent_at, margin_s)
+    verdict = spent_key(shown, wanted, observed, observed_at, created_at, landed_by, margin_s)
     amounts = {observed - wanted, observed - shown}
     proposal = 0 if verdict is not SpentKey.UNCLEAR else min(amounts, key=abs)
     return Spent(verdict, wanted, tuple(sorted(amounts)), proposal)

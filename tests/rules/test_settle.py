@@ -14,6 +14,7 @@ from syncd.stock.settle import (
     Outcome,
     Sent,
     answered,
+    lands_until,
     next_of,
     smaller_batch,
     spent,
@@ -70,6 +71,14 @@ def test_what_a_shelf_shows_after_an_answer(
         sent, outcome, stamp, shown=shown, undisturbed=undisturbed, blind=blind, now=NOON
     )
     assert after == expected
+
+
+def test_a_spent_key_is_read_for_when_its_last_sending_can_land_no_more() -> None:
+    later = NOON + 31 * SECOND
+    until = lands_until(NOON + 29 * SECOND, 30.0)
+    assert next_of(3, NOON, later, 30.0, until) is Next.LANDS
+    assert next_of(3, NOON, NOON + 59 * SECOND, 30.0, until) is Next.SPENT
+    assert next_of(0, NOON, later, 30.0, lands_until(None, 30.0)) is Next.SPENT
 
 
 def test_a_spent_key_leaves_two_amounts_and_proposes_none_where_the_stamp_is_clear() -> None:
