@@ -51,6 +51,7 @@ class OrderBody(msgspec.Struct, frozen=True):
     """Where the store does not say when its shelf moved: between this and `at`, when it says so."""
     payable_until: _Moment | None = None
     """The store takes no payment of it any more after this; None: until it is cancelled."""
+    created: _Moment | None = None
 
     def told(self, now: datetime) -> OrderBody:
         """The order as the store tells of it at this time."""
@@ -79,6 +80,7 @@ class OrderBody(msgspec.Struct, frozen=True):
             self.paid,
             self.terminal,
             self.kind,
+            created=self.created,
             span=(self.placed, self.at) if self.placed else None,
             payable_until=self.payable_until,
         )

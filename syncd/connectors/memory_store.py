@@ -336,7 +336,7 @@ class MemoryStore:
         placed = None if self.character.dates_moves else now
         until = now + ends if ends and not paid else None
         said = OrderBody(
-            order, f"#{order}", 0, now, paid, False, Kind.SALE, rows, placed, payable_until=until
+            order, f"#{order}", 0, now, paid, False, Kind.SALE, rows, placed, until, now
         )
         self._save(said)
         for row in rows:

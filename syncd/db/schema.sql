@@ -396,10 +396,15 @@ comment on table order_look is 'Orders to fetch because their message did not sa
 create table order_step (
     listing_id bigint not null,
     at timestamp with time zone not null,
-    units bigint not null
+    units bigint not null,
+    first_at timestamp with time zone,
+    last_at timestamp with time zone,
+    least bigint,
+    most bigint
 );
 CREATE INDEX order_step_by_listing ON public.order_step USING btree (listing_id, at);
 comment on table order_step is 'When orders moved a followed listing''s shelf, by the platform''s clock, and by how many units taken.';
+comment on column order_step.first_at is 'From then until last_at nobody knows how much of it had moved: least to most units. Null: it moved at once, at its time.';
 
 create table outbox (
     listing_id bigint not null,

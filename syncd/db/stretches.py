@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from syncd.db.pool import Connection
-from syncd.stock.stretches import End, OrderStep, Seen, Start, Stretch
+from syncd.stock.stretches import Doubt, End, OrderStep, Seen, Start, Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,9 @@ async def load(conn: Connection, spans: Spans) -> dict[int, list[Kept]]:
 
 
 STEPS = """
-select o.listing_id, o.at, o.units
+select o.listing_id, o.at, o.units, o.first_at, o.last_at, o.least, o.most
 from unnest($1::bigint[], $2::timestamptz[]) as g(listing_id, since)
-join order_step o on o.listing_id = g.listing_id and o.at >= g.since
+join order_step o on o.listing_id = g.listing_id and coalesce(o.last_at, o.at) >= g.since
 order by o.listing_id, o.at
 """
 
@@ -131,13 +131,15 @@ async def steps(conn: Connection, since: dict[int, datetime]) -> dict[int, list[
     """The order steps of these listings, each since its time."""
     found: dict[int, list[OrderStep]] = {listing: [] for listing in since}
     for row in await conn.fetch(STEPS, list(since), list(since.values())):
-        found[row[0]].append(OrderStep(row[1], row[2]))
+        doubt = None if row[3] is None else Doubt(row[3], row[4], row[5], row[6])
+        found[row[0]].append(OrderStep(row[1], row[2], doubt))
     return found
 
 
 NOTE = """
-insert into order_step (listing_id, at, units)
-select * from unnest($1::bigint[], $2::timestamptz[], $3::bigint[])
+insert into order_step (listing_id, at, units, first_at, last_at, least, most)
+select * from unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::timestamptz[],
+    $5::timestamptz[], $6::bigint[], $7::bigint[])
 """
 
 
@@ -148,6 +150,7 @@ async def note(conn: Connection, news: Sequence[tuple[int, OrderStep]]) -> None:
         [listing for listing, _ in news],
         [step.at for _, step in news],
         [step.units for _, step in news],
+        *([step.doubt and step.doubt[n] for _, step in news] for n in range(4)),
     )
 
 
@@ -320,9 +323,10 @@ PRUNE_STRETCHES = """
 delete from stretch where settled and not in_suspense and end_kind <> 'open' and b < $1
 """
 PRUNE_STEPS = """
-delete from order_step o where o.at < $1 and not exists (
+delete from order_step o where coalesce(o.last_at, o.at) < $1 and not exists (
     select from stretch s where s.listing_id = o.listing_id
-      and s.t0 <= o.at + $2::interval and (s.b is null or s.b >= o.at - $2::interval))
+      and s.t0 <= coalesce(o.last_at, o.at) + $2::interval
+      and (s.b is null or s.b >= coalesce(o.first_at, o.at) - $2::interval))
 """
 UNFOLLOW = """
 with idle as (

@@ -132,8 +132,7 @@ async def explain(
 
 
 def _span(steps: Sequence[OrderStep]) -> tuple[datetime, datetime]:
-    times = [step.at for step in steps]
-    return min(times) - AROUND, max(times) + AROUND
+    return min(step.first for step in steps) - AROUND, max(step.last for step in steps) + AROUND
 
 
 def _since(kept: Sequence[Kept], span: tuple[datetime, datetime] | None) -> datetime | None:
@@ -346,13 +345,13 @@ def evidence(stretch: Stretch, steps: Iterable[OrderStep]) -> dict[str, object]:
     """The readings, the write and the orders that a question comes from."""
     end = stretch.end
     last = end.at if end is not None else stretch.t0
-    near = [s for s in steps if stretch.t0 - AROUND <= s.at <= last + AROUND]
+    near = [s for s in steps if s.first <= last + AROUND and s.last >= stretch.t0 - AROUND]
     found: dict[str, object] = {
         "readings": [
             [at.isoformat(), value]
             for at, value in ((stretch.t0, stretch.v0), *stretch.watch, *([end] if end else []))
         ],
-        "orders": [[step.at.isoformat(), -step.units] for step in near],
+        "orders": [[step.at.isoformat(), -step.units, *_doubt(step)] for step in near],
     }
     if stretch.va is not None:
         found["write"] = {
@@ -361,3 +360,11 @@ def evidence(stretch: Stretch, steps: Iterable[OrderStep]) -> dict[str, object]:
             "late_until": stretch.late_until.isoformat() if stretch.late_until else None,
         }
     return found
+
+
+def _doubt(step: OrderStep) -> list[object]:
+    """The times between which an order step may have moved what, where it is in doubt."""
+    if step.doubt is None:
+        return []
+    first, last, least, most = step.doubt
+    return [first.isoformat(), last.isoformat(), -most, -least]

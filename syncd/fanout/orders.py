@@ -19,6 +19,7 @@ from syncd.fanout.lines import Resolved, resolved, skip_reason
 from syncd.fanout.owing import levels_now, owe_deliveries
 from syncd.fanout.states import Order, accepted, newest_states
 from syncd.stock.decide import ShelfNow, predicted
+from syncd.stock.edits import step_of
 from syncd.stock.model import LineSeen, Truth
 from syncd.stock.orders import (
     LineKnown,
@@ -45,6 +46,8 @@ class Step:
     delta: int
     taken_more: int
     before: LineRow | None
+    moved: OrderStep | None = None
+    """When it moved its own shelf: what explains readings there, where they are followed."""
 
     @property
     def held_more(self) -> int:
@@ -63,7 +66,7 @@ async def take_orders(conn: Connection, booking: Booking, heard: Sequence[Heard]
     steps = await _steps(conn, booking, orders)
     await ledger.keep_lines(conn, _changed_rows(steps))
     await promising.keep(conn, [(s.row, s.before) for s in steps])
-    return [s for s in steps if s.delta or s.taken_more or s.held_more]
+    return [s for s in steps if s.delta or s.taken_more or s.held_more or s.moved]
 
 
 def listings_of(steps: Sequence[Step]) -> list[int]:
@@ -77,7 +80,12 @@ def levels_of(steps: Sequence[Step]) -> list[tuple[int, int]]:
         {
             (s.found.item_id, s.found.warehouse_id)
             for s in steps
-            if (s.delta or s.held_more or (s.taken_more and s.order.rules.truth is Truth.ORDERS))
+            if (
+                s.delta
+                or s.held_more
+                or s.moved
+                or (s.taken_more and s.order.rules.truth is Truth.ORDERS)
+            )
             and s.found.item_id is not None
             and s.found.warehouse_id is not None
         }
@@ -157,8 +165,11 @@ def _step(booking: Booking, resolved: Resolved) -> Step:
     delta = 0 if found.bundle else done.delta
     if not found.bundle:
         row = promising.promised(row, seen, line, done, rules, booking.now)
-    taken_more = 0 if inside or resolved.part else done.taken_more
-    return Step(order, line, found, row, delta, taken_more, before)
+    if inside or resolved.part:
+        return Step(order, line, found, row, delta, 0, before)
+    follows = rules.follows_edits or (rules.blind and done.taken_more)
+    moved = step_of(seen, line, known.taken if known else 0, order.known_at) if follows else None
+    return Step(order, line, found, row, delta, done.taken_more, before, moved)
 
 
 def _known(row: LineRow) -> LineKnown:
@@ -202,7 +213,8 @@ async def _move_levels(
         await shelf.change(
             conn, [ShelfChange(r.listing_id, r.shown, r.shown_at, r.lag_asks) for r in changed]
         )
-    inferred = await edits.explain(conn, booking, rows, _explaining(steps))
+    explaining = [(s.found.listing_id, s.moved) for s in steps if s.moved and s.found.listing_id]
+    inferred = await edits.explain(conn, booking, rows, explaining)
     movements += inferred.movements
     # a shelf that moved without the ledger (restock = "never") does not show its target either
     moved = {(m.item_id, m.warehouse_id) for m in movements}
@@ -221,15 +233,6 @@ async def _move_levels(
         levels |= await promising.moved(conn, booking, promises)
     forced = await _look_where_unsure(conn, booking, shelves, certain)
     await owe_deliveries(conn, booking, shelves, levels, _received(steps), forced)
-
-
-def _explaining(steps: Sequence[Step]) -> list[tuple[int, OrderStep]]:
-    """When these steps moved which listings' own shelves, and by how much: they explain readings."""
-    return [
-        (step.found.listing_id, OrderStep(step.order.seen.at, step.taken_more))
-        for step in steps
-        if step.found.listing_id is not None and step.taken_more and step.order.rules.sells_down
-    ]
 
 
 async def _levels_besides(

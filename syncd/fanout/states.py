@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from syncd.db import ledger
 from syncd.db.ledger import OrderNew
 from syncd.db.pool import Connection
 from syncd.fanout.booking import Booking, Heard
 from syncd.stock.model import OrderSeen, Truth
-from syncd.stock.orders import News, OrderKnown, contradict, digest, in_doubt, judge, newest
+from syncd.stock.orders import (
+    News,
+    OrderKnown,
+    contradict,
+    digest,
+    in_doubt,
+    judge,
+    newest,
+    time_of,
+)
 from syncd.stock.rulebook import ChannelRules
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A state of an order; `unsure`: another one of its version was heard with it."""
+    """A state of an order; `unsure`: another one of its version was heard with it.
+
+    `known_at`: when the state that was known before was its newest; None: none was, or in doubt.
+    """
 
     heard: Heard
     seen: OrderSeen
     rules: ChannelRules
     unsure: bool = False
+    known_at: datetime | None = None
 
 
 def newest_states(booking: Booking, heard: Sequence[Heard]) -> list[Order]:
@@ -79,7 +93,9 @@ async def accepted(
         unsure = order.unsure or (order.heard.event_id is not None and in_doubt(before, order.seen))
         verdict = judge(before, order.seen, new.digest, unsure=unsure)
         if verdict is News.ACCEPT:
-            believed.append((order, known.fresh))
+            doubtful = before is None or in_doubt(before, order.seen)
+            known_at = None if doubtful else time_of(known.version)
+            believed.append((replace(order, known_at=known_at), known.fresh))
             if not known.fresh:
                 newer.append(new)
         elif verdict is News.AMBIGUOUS:

@@ -32,8 +32,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from syncd.stock.histories import verdict
-from syncd.stock.model import Edits
+from syncd.stock.model import Edits, LineSeen, OrderSeen
 from syncd.stock.stretches import (
+    Doubt,
     End,
     Margins,
     OrderStep,
@@ -69,6 +70,27 @@ class OpenAmounts:
 
     own: int
     others: int
+
+
+def step_of(
+    seen: OrderSeen, line: LineSeen, taken: int, known_at: datetime | None
+) -> OrderStep | None:
+    """How an order's line moved its shelf since its last known state, in which it held `taken`.
+
+    `known_at`: when that state was the order's; None: it was not known. Whatever the order did
+    between the two is dated by its newest change alone, and may have been several changes.
+    """
+    units = line.taken - taken
+    first, last = seen.span or (seen.created or seen.at, seen.at)
+    if known_at is not None:
+        first = max(first, known_at) if seen.span else known_at
+    at = min(max(seen.at, first), last)
+    most = max(units, 0) if known_at is not None else max(units, line.sold or 0, 0)
+    if last <= first:
+        return OrderStep(at, units) if units else None
+    if not units and not most:
+        return None
+    return OrderStep(at, units, Doubt(first, last, min(units, 0), most))
 
 
 def judged(stretch: Stretch, steps: Iterable[OrderStep], margins: Margins) -> Stretch:

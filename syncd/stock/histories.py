@@ -5,6 +5,9 @@ its readings, its end); each step may move across a moment by the clock margin. 
 interval leave unexplained is its x; the histories with the fewest x that are not zero are believed,
 and their different sums are the candidates (edits.md, rules 5–7). Found by dynamic programming over
 the cuts, in whole microseconds.
+
+A step of which nobody knows when it moved is told twice: dated as its order says, and in doubt. Where
+the two do not agree, both say what the candidates are.
 """
 
 from __future__ import annotations
@@ -47,7 +50,17 @@ def verdict(stretch: Stretch, steps: Iterable[OrderStep], margins: Margins) -> V
     end = stretch.end
     if end is None:
         return Verdict((0,), 0)
-    line = _Line(stretch, end, steps, margins)
+    known = list(steps)
+    dated = _weighed(_Line(stretch, end, [step._replace(doubt=None) for step in known], margins))
+    doubted = _Line(stretch, end, known, margins)
+    if not doubted.doubts or dated.candidates == (0,):
+        return dated
+    candidates = {*dated.candidates, *_weighed(doubted).candidates}
+    return Verdict(tuple(sorted(candidates)), dated.proposal)
+
+
+def _weighed(line: _Line) -> Verdict:
+    """What the histories of a line come to."""
     try:
         sums = _Search(line).sums()
     except _TooManyError:
@@ -76,18 +89,31 @@ class _Cut(NamedTuple):
     """A place between the steps: whole ties before `tie`, and `part` of that one.
 
     A tie is the steps of one instant, of which any may come first: `part` counts, for each size
-    of step, how many lie before the cut. `units`: the sum of all units before it.
+    of step, how many lie before the cut. `units`: the sum of all units before it, `doubted` of them
+    of steps in doubt.
     """
 
     tie: int
     part: tuple[int, ...]
     units: int
+    doubted: int = 0
 
     def comes_after(self, other: _Cut) -> bool:
         """True where every step before `other` is before this cut too."""
         if self.tie != other.tie or not other.part:
             return self.tie >= other.tie
         return bool(self.part) and all(a >= b for a, b in zip(self.part, other.part, strict=True))
+
+
+class _Doubt(NamedTuple):
+    """A step in doubt, in microseconds after t0; dated at `at`."""
+
+    first: int
+    last: int
+    least: int
+    most: int
+    at: int
+    units: int
 
 
 class _Moment(NamedTuple):
@@ -121,9 +147,14 @@ class _Line:
     def _tie_up(self, steps: Iterable[OrderStep]) -> None:
         first, last = -self._clock, self.readings[-1].at + self._clock
         ties: dict[int, Counter[int]] = {}
+        self.doubts: list[_Doubt] = []
         for step in steps:
             at = self._micros(step.at)
-            if step.units and first <= at <= last:
+            if step.doubt is not None:
+                begun, done = self._micros(step.first), self._micros(step.last)
+                if begun <= last and done >= first:
+                    self.doubts.append(_Doubt(begun, done, *step.doubt[2:], at, step.units))
+            elif step.units and first <= at <= last:
                 ties.setdefault(at, Counter())[step.units] += 1
         self.times = sorted(ties)
         self.sizes = [sorted(ties[at].items()) for at in self.times]
@@ -134,9 +165,32 @@ class _Line:
     # --- cuts ---
 
     def exact(self, at: int) -> list[_Cut]:
-        """The one cut at a moment across which nothing moves."""
+        """The one cut at a moment across which nothing moves; one for each sum of what is in doubt."""
         tie = bisect_right(self.times, at)
-        return [_Cut(tie, (), self.before[tie])]
+        return self._doubting([_Cut(tie, (), self.before[tie])], at, at, 0)
+
+    def _doubting(self, cuts: list[_Cut], lo: int, hi: int, margin: int) -> list[_Cut]:
+        """These cuts at a moment from `lo` to `hi`, with every sum that steps in doubt may make there."""
+        if not self.doubts:
+            return cuts
+        least, most = self._doubted(lo, hi, margin)
+        if len(cuts) * (most - least + 1) > CUTS:
+            raise _TooManyError
+        return [
+            cut._replace(units=cut.units + units, doubted=units)
+            for cut in cuts
+            for units in range(least, most + 1)
+        ]
+
+    def _doubted(self, lo: int, hi: int, margin: int) -> tuple[int, int]:
+        """The least and the greatest sum of units in doubt before a moment from `lo` to `hi`."""
+        least = most = 0
+        for one in self.doubts:
+            if one.last < lo - margin:
+                least, most = least + one.units, most + one.units
+            elif one.first <= hi + margin:
+                least, most = least + one.least, most + one.most
+        return least, most
 
     def cuts(self, lo: int, hi: int) -> list[_Cut]:
         """Every cut for a moment that lies anywhere from `lo` to `hi`."""
@@ -148,7 +202,7 @@ class _Line:
             if len(found) > CUTS:
                 raise _TooManyError
         found.append(_Cut(last, (), self.before[last]))
-        return found
+        return self._doubting(found, lo, hi, self._clock)
 
     def _parts(self, tie: int) -> Iterator[_Cut]:
         sizes = self.sizes[tie]
@@ -218,7 +272,7 @@ class _Line:
             lows.append(fixed + here[0] - start[1] + stop[0] - there[1])
             highs.append(fixed + here[1] - start[0] + stop[1] - there[0])
             before = after
-        dated = end.value - value + self.exact(end.at)[0].units - self.exact(start_at)[0].units
+        dated = end.value - value + self._dated(end.at) - self._dated(start_at)
         return Verdict(tuple(sorted({min(lows), dated, max(highs)})), dated)
 
     def may_land(self, before: _Moment) -> bool:
@@ -227,17 +281,23 @@ class _Line:
 
     def _range(self, lo: int, hi: int, *, exact: bool) -> tuple[int, int]:
         """The least and the greatest sum of units before any cut at a moment from `lo` to `hi`."""
+        least, most = self._doubted(lo, hi, 0 if exact else self._clock)
         if exact:
-            units = self.exact(lo)[0].units
-            return units, units
+            units = self.before[bisect_right(self.times, lo)]
+            return units + least, units + most
         first = bisect_left(self.times, lo - self._clock)
         last = bisect_right(self.times, hi + self._clock)
         sizes = [pair for tie in range(first, last) for pair in self.sizes[tie]]
         base = self.before[first]
         return (
-            base + sum(units * count for units, count in sizes if units < 0),
-            base + sum(units * count for units, count in sizes if units > 0),
+            base + least + sum(units * count for units, count in sizes if units < 0),
+            base + most + sum(units * count for units, count in sizes if units > 0),
         )
+
+    def _dated(self, at: int) -> int:
+        """The sum of units before a moment, every step where its order dates it."""
+        in_doubt = sum(one.units for one in self.doubts if one.at <= at)
+        return self.before[bisect_right(self.times, at)] + in_doubt
 
 
 _Sums = dict[int, _Score]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 
@@ -101,6 +101,16 @@ def in_doubt(known: OrderKnown | None, seen: OrderSeen) -> bool:
     Another message of it, sent before that fetch, may be either of the two; a terminal state is none.
     """
     return known is not None and not seen.terminal and seen.version == known.version + 1
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = 253_370_764_800_000_000
+"""The first version that is no time of these millennia."""
+
+
+def time_of(version: int) -> datetime | None:
+    """When a state of this version was made: versions are microseconds. None: it is no time."""
+    return EPOCH + timedelta(microseconds=version) if version < LATEST else None
 
 
 def newest(first: OrderSeen, second: OrderSeen) -> OrderSeen:

@@ -62,11 +62,42 @@ class End(StrEnum):
     OPEN = "open"
 
 
+class Doubt(NamedTuple):
+    """From `first` to `last` nobody knows how much of an order step has moved: `least` to `most` units.
+
+    A platform dates the newest change of an order alone; what changed twice before it was heard of
+    moved its units anywhere in between.
+    """
+
+    first: datetime
+    last: datetime
+    least: int
+    most: int
+
+
 class OrderStep(NamedTuple):
-    """An order moved the shelf at `at` by `units` taken; negative when units were put back."""
+    """An order moved the shelf at `at` by `units` taken; negative when units were put back.
+
+    `doubt`: where it may have done so in several steps, or at another time.
+    """
 
     at: datetime
     units: int
+    doubt: Doubt | None = None
+
+    @property
+    def first(self) -> datetime:
+        """Before then none of it had moved."""
+        return self.doubt.first if self.doubt else self.at
+
+    @property
+    def last(self) -> datetime:
+        """By then all of it had moved."""
+        return self.doubt.last if self.doubt else self.at
+
+    def beside(self, moment: datetime, reach: timedelta) -> bool:
+        """True where some of it may have moved within `reach` of a moment."""
+        return self.first - reach <= moment <= self.last + reach
 
 
 class Seen(NamedTuple):
@@ -213,7 +244,7 @@ def splits_at(
     settle, clock = timedelta(seconds=margins.settle_s), margins.clock
     for seen in reversed(stretch.watch):
         old = now - seen.at > settle and not _within_wait(stretch, seen.at)
-        if old and not any(abs(step.at - seen.at) <= clock for step in known):
+        if old and not any(step.beside(seen.at, clock) for step in known):
             return seen
     return None
 
@@ -249,7 +280,7 @@ def merges(left: Stretch, right: Stretch, step: OrderStep, margins: Margins) -> 
     if left.end_kind is not End.SPLIT or left.b is None or left.b != right.t0:
         return False
     reach = timedelta(seconds=margins.clock_s + margins.stamp_s)
-    return left.listing == right.listing and abs(step.at - left.b) <= reach
+    return left.listing == right.listing and step.beside(left.b, reach)
 
 
 def merge(left: Stretch, right: Stretch) -> Stretch:
@@ -278,6 +309,6 @@ def touches(stretch: Stretch, step: OrderStep, margins: Margins) -> bool:
     exact = timedelta(0)
     early = exact if stretch.start_kind is Start.READING else margins.clock
     late = exact if stretch.end_kind is End.SPLIT else margins.clock
-    if step.at < stretch.t0 - early:
+    if step.last < stretch.t0 - early:
         return False
-    return stretch.b is None or step.at <= stretch.b + late
+    return stretch.b is None or step.first <= stretch.b + late

@@ -2,76 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 
-from syncd.app.build import rulebook_of
-from syncd.db import suspense
 from syncd.errors import RetryLater
-from syncd.fanout import NotAsked, answer_doubt, hold_items, settle_counted
-from tests.flow.commands import Operator
-from tests.flow.town import FOLLOWED, LEVELS, ORDERS, Town
-
-SETTLE_S = 301
-
-
-async def opened(plan: Town, edits: str = "adopt", **more: Any) -> Town:
-    """Three stores with 50 mugs: levels, a blind one whose edits are followed, and a blind one whose are not."""
-    uk = plan.store("uk", LEVELS)
-    shop = plan.store("shop", {**FOLLOWED, **more}, edits=edits)
-    woo = plan.store("woo", ORDERS)
-    for store in (uk, shop, woo):
-        store.add("MUG", 50)
-    await plan.open()
-    await plan.seed()
-    plan.clock.forward(60)
-    return plan
+from tests.flow.following import (
+    asked,
+    booked,
+    everywhere,
+    opened,
+    pass_by,
+    reload,
+    stretches,
+)
+from tests.flow.town import Town
 
 
 @pytest.fixture
 async def shops(plan: Town) -> Town:
     return await opened(plan)
-
-
-@pytest.fixture
-def operator(shops: Town, dsn: str, tmp_path: Path) -> Operator:
-    return Operator(shops, dsn, tmp_path)
-
-
-async def pass_by(town: Town, seconds: float = SETTLE_S) -> None:
-    town.clock.forward(seconds)
-    await town.settle()
-
-
-async def stretches(town: Town) -> list[tuple[Any, ...]]:
-    return await town.rows(
-        "select start_kind, end_kind, v0, vb, settled, booked, candidates, in_suspense from stretch"
-        " order by t0"
-    )
-
-
-async def booked(town: Town) -> list[tuple[int, str]]:
-    """The edits in the ledger, in order."""
-    return [
-        row[0]
-        for row in await town.rows("select delta from movement where kind = 'edit' order by id")
-    ]
-
-
-async def asked(town: Town) -> list[tuple[Any, ...]]:
-    return await town.rows(
-        "select reason, candidates, proposal, resolution from suspense order by id"
-    )
-
-
-async def everywhere(town: Town, level: int) -> None:
-    assert await town.level("MUG") == level
-    assert set(town.shelves("MUG").values()) == {level}
 
 
 async def test_a_listing_is_followed_from_its_first_sweep_on(shops: Town) -> None:
@@ -273,39 +223,6 @@ async def test_a_late_order_beside_a_split_merges_what_it_split(shops: Town) -> 
     await everywhere(shops, 47)
 
 
-async def unclear(town: Town) -> None:
-    """A person types a count beside a sale, just when a write is made: nobody can tell the two apart."""
-    shop = town.stores["shop"]
-
-    async def meanwhile() -> None:
-        await shop.sell({"MUG": 3})
-
-    with town.before_write("shop", meanwhile):
-        await town.stores["uk"].sell({"MUG": 5})
-        await town.settle()
-    town.clock.forward(30)
-    await shop.edit("MUG", shop.shelf("MUG") + 10)
-    await town.look("shop", "MUG")
-    await town.settle()
-    await pass_by(town)
-
-
-async def test_what_has_two_answers_is_asked_and_not_booked(shops: Town) -> None:
-    await unclear(shops)
-    found = await asked(shops)
-    assert len(found) == 1
-    reason, candidates, proposal, resolution = found[0]
-    assert (reason, resolution) == ("unclear_edit", None)
-    assert len(candidates) == 2
-    assert proposal in candidates
-    assert await booked(shops) == []
-    level = await shops.level("MUG")
-    assert level == 42
-    assert shops.shelves("MUG")["uk"] == 42, "a suspected rise raises nobody"
-    lines = await shops.rows("select before, after from journal where outcome = 'suspense'")
-    assert len(lines) == 1
-
-
 async def test_overwritten_edits_cost_no_stretch(plan: Town) -> None:
     town = await opened(plan, edits="overwrite")
     await town.stores["shop"].edit("MUG", 57)
@@ -313,21 +230,6 @@ async def test_overwritten_edits_cost_no_stretch(plan: Town) -> None:
     await everywhere(town, 50)
     assert await stretches(town) == []
     assert await town.rows("select count(*) from order_step") == [(0,)]
-
-
-async def test_an_alert_leaves_the_shelf_alone_until_a_person_answers(plan: Town) -> None:
-    town = await opened(plan, edits="alert")
-    shop = town.stores["shop"]
-    await shop.edit("MUG", 57)
-    await town.settle()
-    await pass_by(town)
-    assert [row[:3] for row in await asked(town)] == [("edit", [7], 7)]
-    writes = shop.counters.writes
-    await town.stores["uk"].sell({"MUG": 2})
-    await town.settle()
-    assert town.shelves("MUG") == {"uk": 48, "shop": 57, "woo": 48}
-    assert shop.counters.writes == writes
-    assert await booked(town) == []
 
 
 async def test_two_adopting_channels_of_both_truths_share_a_warehouse(shops: Town) -> None:
@@ -383,90 +285,6 @@ async def test_a_late_order_is_taken_off_what_was_adopted_though_edits_are_overw
     await town.settle()
     assert sorted(await booked(town)) == [-3, 3]
     await everywhere(town, 47)
-
-
-async def test_a_later_step_opens_what_a_person_answered(shops: Town) -> None:
-    await unclear(shops)
-    [(doubt, low, high)] = await shops.rows(
-        "select id, candidates[1], candidates[2] from suspense where resolved_at is null"
-    )
-    async with shops.core.booking("answer") as (conn, booking):
-        await answer_doubt(conn, booking, doubt, high, "ann", (low, high))
-    await shops.settle()
-    assert await booked(shops) == [high]
-    with pytest.raises(NotAsked):
-        async with shops.core.booking("answer") as (conn, booking):
-            await answer_doubt(conn, booking, doubt, low, "ann")
-
-
-async def test_people_answer_at_the_command_line(shops: Town, operator: Operator) -> None:
-    assert "nothing waits" in (await operator.ask("suspense", "list")).stdout
-    await unclear(shops)
-    found = await operator.ask("suspense", "list", "--json")
-    assert found.exit_code == 3
-    [row] = json.loads(found.stdout)
-    assert (row["channel"], row["sku"], row["reason"]) == ("shop", "MUG", "unclear_edit")
-    assert {"readings", "orders", "write"} <= row["evidence"].keys()
-    gone = await served(shops, operator, "suspense", "accept", str(row["id"] + 1))
-    assert gone.exit_code == 1
-    amount = row["candidates"][-1]
-    done = await served(shops, operator, "suspense", "set", str(row["id"]), str(amount))
-    assert done.exit_code == 0, done.output
-    await shops.settle()
-    assert await booked(shops) == [amount]
-    await everywhere(shops, 42 + amount)
-    assert (await operator.ask("suspense", "list")).exit_code == 0
-    lines = await shops.rows("select reason from journal where outcome = 'edit'")
-    assert lines[0][0].startswith(f"{amount:+} by ")
-
-
-async def test_an_answer_to_another_question_is_refused(shops: Town) -> None:
-    await unclear(shops)
-    async with shops.db.transaction("answer") as conn:
-        [doubt] = await suspense.open_doubts(conn)
-        assert await suspense.answer(conn, doubt.id, 4, doubt.candidates, "ann")
-    await shops.rows(
-        "update suspense set candidates = '{1,2}' where id = $1 returning id", doubt.id
-    )
-    await shops.ask("answer")
-    assert await booked(shops) == []
-    [(result,)] = await shops.rows("select result from wish where kind = 'answer'")
-    assert str(doubt.id) in json.loads(result)["refused"]
-
-
-async def test_a_count_settles_what_is_asked(shops: Town) -> None:
-    await unclear(shops)
-    [(item, warehouse)] = await shops.rows("select item_id, warehouse_id from level")
-    async with shops.core.booking("counted") as (conn, booking):
-        await hold_items(conn, [(item, warehouse)])
-        await settle_counted(conn, booking, [((item, warehouse), booking.now)])
-    assert await booked(shops) == []
-    assert [row[3] for row in await asked(shops)] == ["answered: held by a count"]
-    await shops.settle()
-    await everywhere(shops, 42)
-
-
-async def reload(town: Town, edits: str) -> None:
-    """The shop's setting is another from now on, as after a SIGHUP; its lane begins anew."""
-    town.settings["shop"]["edits"] = edits
-    settings = town.parsed({})
-    ids = {rules.name: rules.id for rules in town.core.rulebook.channels.values()}
-    book = rulebook_of(settings, ids, {"main": 1})
-    town.core.rulebook = book
-    for channel in town.core.channels.values():
-        channel.rules = book.channels[channel.id]
-    await town.start_lane("shop")
-    await town.sweepers["shop"].sweep()
-
-
-async def served(town: Town, operator: Operator, *words: str) -> Result:
-    """A command that asks the daemon, with the daemon there."""
-    asking = asyncio.create_task(operator.ask(*words))
-    async with asyncio.timeout(20):
-        while not asking.done():
-            await town.bulk.step()
-            await asyncio.sleep(0)
-    return await asking
 
 
 async def test_what_is_typed_while_a_channel_is_off_is_no_edit(plan: Town) -> None:

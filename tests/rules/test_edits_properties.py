@@ -14,12 +14,14 @@ from syncd.stock.edits import cause, heard, judged, open_amounts, settle
 from syncd.stock.histories import Verdict, _Line, verdict
 from syncd.stock.model import Edits
 from syncd.stock.stretches import (
+    Doubt,
     End,
     Margins,
     OrderStep,
     Seen,
     Start,
     Stretch,
+    from_answer,
     merge,
     observed,
     split,
@@ -299,6 +301,31 @@ def test_a_suspected_rise_raises_nobody_else(
     amounts = open_amounts(known, edits)
     falls = [one.candidates[0] for one in known if one.candidates[0] < 0]
     assert amounts.others == (0 if edits is Edits.OVERWRITE else sum(falls))
+
+
+@UNHURRIED
+@given(
+    st.lists(st.tuples(st.integers(1, 90), st.integers(-3, 3)), min_size=1, max_size=3),
+    st.sampled_from([0, 0, -50, 50]),
+    st.integers(0, 3),
+)
+def test_an_order_that_changed_several_times_unheard_leaves_the_truth_among_the_candidates(
+    changes: list[tuple[int, int]], typed: int, erased: int
+) -> None:
+    """Changes and an edit on a true shelf, around a write at 0.5; the order is dated by its newest change."""
+    changes = sorted(dict([(0.4, erased), *changes]).items())
+    taken = 0
+    for _, units in changes:
+        taken += units
+        assume(taken >= 0)
+    shelf = 100 - sum(units for when, units in changes if when > 0.5) + typed
+    most = max(sum(units for _, units in changes[: n + 1]) for n in range(len(changes)))
+    last = changes[-1][0]
+    step = OrderStep(at(last), taken, Doubt(at(0.4), at(last), 0, max(most, taken)))
+    stretch = replace(
+        from_answer(7, Seen(at(0), 120), at(1), 100), b=at(100), vb=shelf, end_kind=End.WRITE
+    )
+    assert typed in verdict(stretch, [step], MARGINS).candidates
 
 
 @UNHURRIED

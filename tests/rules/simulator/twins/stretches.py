@@ -36,7 +36,7 @@ async def load(t: Tables, spans: dict[int, Any]) -> dict[int, list[Any]]:
 async def steps(t: Tables, since: dict[int, datetime]) -> dict[int, list[OrderStep]]:
     return {
         listing: sorted(
-            (step for of, step in t.steps if of == listing and step.at >= first),
+            (step for of, step in t.steps if of == listing and step.last >= first),
             key=lambda step: step.at,
         )
         for listing, first in since.items()
