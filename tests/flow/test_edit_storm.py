@@ -7,24 +7,27 @@ SEEDS_ONCE_FAILED and mend the cause.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from syncd.db.attempts import OpenRow
 from syncd.db.pool import Database
-from syncd.fanout.followed import Followed
 from syncd.lane.inferring import Inferring
 from syncd.lane.settling import Settling
 from syncd.lane.writing import Writing
-from syncd.stock import edits
-from syncd.stock.histories import Verdict
-from syncd.stock.stretches import Margins, OrderStep, Seen, Stretch
 from tests.flow import test_edits
 from tests.flow.conftest import Databases
 from tests.flow.edit_storm import run_edit_storm
 from tests.flow.town import Town
+from tests.rules.simulator.canaries import (
+    Patch,
+    a_silent_write_was_answered,
+    clocks_are_ours,
+    order_steps_are_not_heard,
+    what_has_two_answers_is_booked,
+    writes_begin_no_stretch,
+)
 
 SEEDS = range(int(os.environ.get("SYNCD_EDIT_STORM_SEEDS", "6")))
 SEEDS_ONCE_FAILED: tuple[int, ...] = ()
@@ -42,30 +45,13 @@ async def test_a_storm_of_edits_ends_right_but_for_what_is_asked(
 # --- canaries ------------------------------------------------------------------------------------
 
 ANY = range(60)
-Patch = pytest.MonkeyPatch
-
-
-def writes_begin_no_stretch(patch: Patch) -> None:
-    patch.setattr(Followed, "answered_write", lambda *_, **__: None)
-
-
-def a_silent_write_was_answered(patch: Patch) -> None:
-    def answered(self: Followed, value: int, *, late: bool) -> None:
-        assert self.open is not None
-        self.answered_write(self.open.over_there(self.now), value)
-
-    patch.setattr(Followed, "silent_write", answered)
 
 
 def a_wait_is_not_read(patch: Patch) -> None:
     async def over(*_: object) -> bool:
         return True
 
-    patch.setattr(Inferring, "watched", over)
-
-
-def order_steps_are_not_heard(patch: Patch) -> None:
-    patch.setattr(Followed, "hear", lambda *_: None)
+    patch(Inferring, "watched", over)
 
 
 def a_crash_is_forgotten(patch: Patch) -> None:
@@ -78,27 +64,7 @@ def a_crash_is_forgotten(patch: Patch) -> None:
         else:
             await unclear(self, rows, reason)
 
-    patch.setattr(Writing, "_unclear", not_sent)
-
-
-def what_has_two_answers_is_booked(patch: Patch) -> None:
-    verdict = edits.verdict
-
-    def booked(stretch: Stretch, steps: Iterable[OrderStep], margins: Margins) -> Verdict:
-        found = verdict(stretch, steps, margins)
-        return Verdict((found.proposal,), found.proposal)
-
-    patch.setattr(edits, "verdict", booked)
-
-
-def clocks_are_ours(patch: Patch) -> None:
-    """Readings are dated by our clock, orders by the platform's."""
-    read = Followed.read
-
-    def ours(self: Followed, seen: Seen, read_at: datetime) -> None:
-        read(self, Seen(read_at, seen.value), read_at)
-
-    patch.setattr(Followed, "read", ours)
+    patch(Writing, "_unclear", not_sent)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +78,9 @@ def clocks_are_ours(patch: Patch) -> None:
     ],
 )
 async def test_a_storm_of_edits_catches(
-    databases: Databases, monkeypatch: Patch, plant: Callable[[Patch], None]
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, plant: Callable[[Patch], None]
 ) -> None:
-    plant(monkeypatch)
+    plant(monkeypatch.setattr)
     for seed in ANY:
         async with databases() as database:
             try:
@@ -138,10 +104,10 @@ async def test_a_storm_of_edits_catches(
 )
 async def test_a_directed_flow_catches(
     plan: Town,
-    monkeypatch: Patch,
+    monkeypatch: pytest.MonkeyPatch,
     plant: Callable[[Patch], None],
     flow: Callable[[Town], Awaitable[None]],
 ) -> None:
-    plant(monkeypatch)
+    plant(monkeypatch.setattr)
     with pytest.raises(AssertionError):
         await flow(plan)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
+from syncd.connectors.memory import MemoryStore
 from syncd.lane import Lane
 from tests.flow.town import Town
 
@@ -89,32 +91,43 @@ async def test_only_what_was_read_is_written(town: Town) -> None:
     assert woo.shelves() == {"MUG": 49, "TEE": 9, "CAP": 3}
 
 
-async def test_while_one_is_read_the_next_sale_is_read_and_written(town: Town) -> None:
-    """The first reading hangs; the second sale does not wait for it."""
-    await owe(town, MUG=1)
-    woo, lane = town.stores["woo"], town.lanes["woo"]
+@asynccontextmanager
+async def a_reading_hangs(town: Town, name: str) -> AsyncIterator[asyncio.Event]:
+    """Inside, the lane of a channel runs, and its first reading hangs until the event is set."""
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
         asked.set()
         await go_on.wait()
 
-    with town.after_reading("woo", hang):
-        running = asyncio.create_task(lane.run())
+    with town.after_reading(name, hang):
+        running = asyncio.create_task(town.lanes[name].run())
         try:
             async with asyncio.timeout(BOUND_S):
                 await asked.wait()
-                await owe(town, TEE=1)
-                while woo.shelf("TEE") != 9:  # noqa: ASYNC110 - shelves ring no bell
-                    await asyncio.sleep(0.01)
-                assert woo.shelf("MUG") == 50
-                go_on.set()
-                while woo.shelf("MUG") != 49:  # noqa: ASYNC110 - the same
-                    await asyncio.sleep(0.01)
+                yield go_on
         finally:
+            go_on.set()
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
+
+
+async def until_shown(store: MemoryStore, sku: str, quantity: int) -> None:
+    while store.shelf(sku) != quantity:  # noqa: ASYNC110 - shelves ring no bell
+        await asyncio.sleep(0.01)
+
+
+async def test_while_one_is_read_the_next_sale_is_read_and_written(town: Town) -> None:
+    """The first reading hangs; the second sale does not wait for it."""
+    await owe(town, MUG=1)
+    woo = town.stores["woo"]
+    async with a_reading_hangs(town, "woo") as go_on:
+        await owe(town, TEE=1)
+        await until_shown(woo, "TEE", 9)
+        assert woo.shelf("MUG") == 50
+        go_on.set()
+        await until_shown(woo, "MUG", 49)
 
 
 async def test_a_sale_on_a_listing_that_is_being_read_goes_as_soon_as_it_is(
@@ -123,27 +136,11 @@ async def test_a_sale_on_a_listing_that_is_being_read_goes_as_soon_as_it_is(
     """The lane's poll is not what it waits for: the reading's end wakes the lane."""
     monkeypatch.setattr("syncd.lane.loop.POLL_S", 3600.0)
     await town.look("woo", "MUG")
-    woo, lane = town.stores["woo"], town.lanes["woo"]
-    asked, go_on = asyncio.Event(), asyncio.Event()
-
-    async def hang() -> None:
-        asked.set()
-        await go_on.wait()
-
-    with town.after_reading("woo", hang):
-        running = asyncio.create_task(lane.run())
-        try:
-            async with asyncio.timeout(BOUND_S):
-                await asked.wait()
-                await owe(town, MUG=1)
-                await rounds_seen(lane)
-                go_on.set()
-                while woo.shelf("MUG") != 49:  # noqa: ASYNC110 - shelves ring no bell
-                    await asyncio.sleep(0.01)
-        finally:
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
+    async with a_reading_hangs(town, "woo") as go_on:
+        await owe(town, MUG=1)
+        await rounds_seen(town.lanes["woo"])
+        go_on.set()
+        await until_shown(town.stores["woo"], "MUG", 49)
 
 
 async def rounds_seen(lane: Lane) -> None:
@@ -203,26 +200,9 @@ async def test_readings_are_not_gathered_where_levels_are_the_truth(town: Town) 
 async def test_a_guarded_write_does_not_wait_for_a_reading_that_hangs(town: Town) -> None:
     """It compares: what the reading would have shown cannot be lost."""
     await town.look("uk", "MUG")
-    uk, lane = town.stores["uk"], town.lanes["uk"]
-    asked, go_on = asyncio.Event(), asyncio.Event()
-
-    async def hang() -> None:
-        asked.set()
-        await go_on.wait()
-
-    with town.after_reading("uk", hang):
-        running = asyncio.create_task(lane.run())
-        try:
-            async with asyncio.timeout(BOUND_S):
-                await asked.wait()
-                town.clock.forward(60)
-                await town.stores["woo"].sell({"MUG": 1})
-                await town.book_orders()
-                town.clock.forward(60)
-                while uk.shelf("MUG") != 49:  # noqa: ASYNC110 - shelves ring no bell
-                    await asyncio.sleep(0.01)
-        finally:
-            go_on.set()
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
+    async with a_reading_hangs(town, "uk"):
+        town.clock.forward(60)
+        await town.stores["woo"].sell({"MUG": 1})
+        await town.book_orders()
+        town.clock.forward(60)
+        await until_shown(town.stores["uk"], "MUG", 49)

@@ -5,31 +5,34 @@ A canary takes `patch` as `pytest.MonkeyPatch.setattr` is taken. What it plants 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
 
 from syncd import reconcile
-from syncd.connectors.base import Ref
 from syncd.db import attempts, shelf
 from syncd.db.shelf import ShelfChange
 from syncd.fanout import Found, facts, owing, readings, states
 from syncd.fanout import orders as booking_orders
+from syncd.fanout.followed import Followed
 from syncd.fanout.readings import book_readings
 from syncd.lane import claiming, reading, writing
 from syncd.lane.settling import Settling
 from syncd.lane.writing import Writing
-from syncd.stock import settle
+from syncd.stock import edits, settle
 from syncd.stock.decide import LAG_ASKS, Meaning, ShelfNow, meaning
+from syncd.stock.histories import Verdict
 from syncd.stock.orders import Effect, LineKnown, News, judge
 from syncd.stock.settle import After, Next, Outcome, answered, next_of
+from syncd.stock.stretches import Margins, OrderStep, Seen, Stretch
 from tests.rules.simulator.targets import target
 
 Patch = Callable[[Any, str, Any], None]
 FAR = 2**60
+NEVER = datetime(2999, 1, 1, tzinfo=UTC)
 
 
 def shown_is_forgotten_at_claim(patch: Patch) -> None:
@@ -42,29 +45,41 @@ def shown_is_forgotten_at_claim(patch: Patch) -> None:
 
 
 def a_matching_value_confirms(patch: Patch) -> None:
-    """A reading equal to what an open attempt wanted closes it as applied."""
-    send = Writing._send
+    """A reading or message equal to what an open attempt wants closes it as applied."""
+    hint = facts._hint
 
-    async def deviating(self: Writing, rows: Sequence[Any], *, resumed: bool = False) -> None:
-        if rows[0].times_sent and self._keyed:
-            refs = [Ref(r.remote, r.location, r.sku, r.batch_group) for r in rows]
-            found = await self._channel.connector.read(refs)
-            if [x.quantity for x in found] == [r.to_quantity for r in rows]:
-                async with self._core.booking("settle") as (conn, booking):
-                    await attempts.lock_attempt(conn, rows[0].attempt_id, self.lease_gen)
+    async def confirmed(conn: Any, said: dict[int, int], channels: set[int]) -> None:
+        for channel in channels:
+            seen: list[UUID] = []
+            while rows := await attempts.open_due(conn, channel, NEVER, seen):
+                seen.append(rows[0].attempt_id)
+                if all(said.get(row.listing_id) == row.to_quantity for row in rows):
                     settled = [
                         attempts.Settled(
-                            r.listing_id, x.quantity, x.at, changed=True, applied=r.version
+                            row.listing_id, row.to_quantity, None, changed=True, applied=row.version
                         )
-                        for r, x in zip(rows, found, strict=True)
+                        for row in rows
                     ]
                     await attempts.settle(conn, rows[0].attempt_id, settled)
-                    booking.lanes.add(self._channel.id)
-                self.busy.discard(rows[0].attempt_id)
-                return
-        await send(self, rows, resumed=resumed)
 
-    patch(Writing, "_send", deviating)
+    async def reading_confirms(
+        conn: Any, booking: Any, found: Sequence[Found], turn: int, at: datetime
+    ) -> set[int]:
+        rows = await readings.lock_readings(conn, booking, sorted({f.listing_id for f in found}))
+        said = {f.listing_id: f.quantity for f in found}
+        await confirmed(conn, said, {row.channel_id for row in rows if row.attempt_open})
+        return await book_readings(conn, booking, found, turn, at)
+
+    async def hint_confirms(conn: Any, booking: Any, hints: Sequence[Any]) -> None:
+        for channel, location, remote, quantity, _ in hints:
+            rows = await shelf.lock(conn, [], [], hinted=[(channel, location, remote)])
+            said = {row.listing_id: quantity for row in rows if row.attempt_open}
+            await confirmed(conn, said, {channel} if said else set())
+        await hint(conn, booking, hints)
+
+    patch(facts, "_hint", hint_confirms)
+    patch(reading, "book_readings", reading_confirms)
+    patch(reconcile, "book_readings", reading_confirms)
 
 
 def _echoes_are(patch: Patch, echo: Callable[[Any, Found], bool], *, shows: bool) -> None:
@@ -150,8 +165,8 @@ def a_lost_answer_goes_again_under_a_new_key(patch: Patch) -> None:
 
 
 def a_spent_key_is_believed_for_ever(patch: Patch) -> None:
-    def deviating(times_sent: int, created_at: Any, now: Any, life_s: float) -> Next:
-        return Next.SEND if life_s > 0 else next_of(times_sent, created_at, now, life_s)
+    def deviating(times_sent: int, created_at: Any, now: Any, life_s: float, *more: Any) -> Next:
+        return Next.SEND if life_s > 0 else next_of(times_sent, created_at, now, life_s, *more)
 
     patch(writing, "next_of", deviating)
 
@@ -247,23 +262,79 @@ def what_is_shown_is_never_owed_again(patch: Patch) -> None:
     patch(claiming, "way", lambda *_, **__: None)
 
 
+# --- edits on blind channels -------------------------------------------------------------------
+
+
+def writes_begin_no_stretch(patch: Patch) -> None:
+    patch(Followed, "answered_write", lambda *_, **__: None)
+
+
+def a_silent_write_was_answered(patch: Patch) -> None:
+    def answered(self: Followed, value: int, *, late: bool) -> None:
+        assert self.open is not None
+        self.answered_write(self.open.over_there(self.now), value)
+
+    patch(Followed, "silent_write", answered)
+
+
+def order_steps_are_not_heard(patch: Patch) -> None:
+    """Seen where orders are slow to be visible: in the storms of tests/flow/test_edit_storm.py."""
+    patch(Followed, "hear", lambda *_: None)
+
+
+def what_has_two_answers_is_booked(patch: Patch) -> None:
+    verdict = edits.verdict
+
+    def booked(stretch: Stretch, steps: Iterable[OrderStep], margins: Margins) -> Verdict:
+        found = verdict(stretch, steps, margins)
+        return Verdict((found.proposal,), found.proposal)
+
+    patch(edits, "verdict", booked)
+
+
+def clocks_are_ours(patch: Patch) -> None:
+    """Readings are dated by our clock, orders by the platform's."""
+    read = Followed.read
+
+    def ours(self: Followed, seen: Seen, read_at: datetime) -> None:
+        read(self, Seen(read_at, seen.value), read_at)
+
+    patch(Followed, "read", ours)
+
+
+def an_order_moved_its_shelf_when_it_changed_last(patch: Patch) -> None:
+    """Of an order that changed several times unheard, the last change did it all."""
+    step_of = booking_orders.step_of
+
+    def dated(*said: Any) -> OrderStep | None:
+        step = step_of(*said)
+        return step._replace(doubt=None) if step is not None and step.units else None
+
+    patch(booking_orders, "step_of", dated)
+
+
 CANARIES: tuple[tuple[Callable[[Patch], None], str, range], ...] = (
-    (shown_is_forgotten_at_claim, "levels", range(100)),
-    (a_matching_value_confirms, "levels", range(100)),
-    (equal_to_our_newest_write_is_an_echo, "levels", range(100)),
-    (equal_to_the_target_is_an_echo, "levels", range(100)),
-    (ages_by_our_own_clock, "levels", range(100)),
-    (a_lost_answer_goes_again_under_a_new_key, "levels", range(100)),
+    (shown_is_forgotten_at_claim, "heavy", range(100)),
+    (a_matching_value_confirms, "heavy", range(100)),
+    (equal_to_our_newest_write_is_an_echo, "heavy", range(100)),
+    (equal_to_the_target_is_an_echo, "heavy", range(100)),
+    (ages_by_our_own_clock, "heavy", range(100)),
+    (a_lost_answer_goes_again_under_a_new_key, "heavy", range(100)),
     (a_spent_key_is_believed_for_ever, "spent", range(100)),
-    (readings_are_booked_whatever_their_turn, "levels", range(100)),
-    (a_lagging_replica_is_believed, "levels", range(100)),
-    (a_level_message_is_arithmetic, "levels", range(100)),
-    (a_stale_compare_counts_as_applied, "levels", range(100)),
-    (a_keyed_time_out_counts_as_not_applied, "levels", range(100)),
+    (readings_are_booked_whatever_their_turn, "heavy", range(100)),
+    (a_lagging_replica_is_believed, "heavy", range(100)),
+    (a_level_message_is_arithmetic, "heavy", range(100)),
+    (a_stale_compare_counts_as_applied, "heavy", range(100)),
+    (a_keyed_time_out_counts_as_not_applied, "heavy", range(100)),
     (orders_are_arithmetic, "overwrite", range(100)),
     (an_older_state_of_an_order_counts, "overwrite", range(100)),
     (one_version_with_two_contents_is_one, "overwrite", range(100)),
     (a_time_out_counts_as_not_applied, "overwrite", range(100)),
     (what_is_shown_is_never_owed_again, "overwrite", range(100)),
+    (writes_begin_no_stretch, "adopt", range(100)),
+    (a_silent_write_was_answered, "adopt", range(100)),
+    (what_has_two_answers_is_booked, "adopt", range(100)),
+    (clocks_are_ours, "adopt", range(100)),
+    (an_order_moved_its_shelf_when_it_changed_last, "restless", range(100)),
 )
 """Each deviation, the kind of run that shows it, and the seeds within which it is seen."""

@@ -132,15 +132,17 @@ class Connector:
         return [event.body]  # type: ignore[list-item]
 
     async def listings(self) -> AsyncIterator[Page]:
-        yield Page(await self._platform.call(self._platform.page))
+        rows, at = await self._platform.look(lambda: (self._platform.page(), self._platform.now()))
+        yield Page(rows, answered_at=at)
 
     async def read(self, refs: Sequence[Ref]) -> list[Reading]:
         assert len(refs) <= self.capabilities.read_max
-        found: list[Reading] = await self._platform.call(partial(self._platform.read, refs))
+        found: list[Reading] = await self._platform.look(partial(self._platform.read, refs))
         return found
 
     async def write(self, write: Write) -> list[RowResult]:
         assert len(write.rows) <= self.capabilities.batch_max
+        self._platform.sent(write)
         found: list[RowResult] = await self._platform.call(
             partial(self._platform.write, write), writes=True
         )
@@ -273,6 +275,7 @@ def rules_of(setting: Setting) -> dict[int, ChannelRules]:
             reads_one_by_one=shop.read_max <= 1,
             locations=dict(shop.places),
             policy=shop.policy,
+            late_apply_s=setting.late_s,
         )
         for number, shop in enumerate(setting.shops, 1)
     }

@@ -19,13 +19,28 @@ class Circling(Exception):
     """The walkers never rest."""
 
 
+class Call:
+    """What is called soon or at a time. Nobody here reads context variables, so none are carried."""
+
+    __slots__ = ("args", "callback", "cancelled")
+
+    def __init__(self, callback: Any, args: tuple[Any, ...]) -> None:
+        self.callback = callback
+        self.args = args
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """It is left where it waits, and passed over."""
+        self.cancelled = True
+
+
 class VirtualLoop(asyncio.AbstractEventLoop):
     """Just what asyncio's tasks, futures and events need of a loop. `errors`: what nobody caught."""
 
     def __init__(self) -> None:
         self._now = 0.0
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[Call] = deque()
+        self._timers: list[tuple[float, int, Call]] = []
         self._number = 0
         self.errors: list[str] = []
         self.left = STEPS
@@ -33,26 +48,19 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self._now
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Call:
+        call = Call(callback, args)
+        self._ready.append(call)
+        return call
 
-    def call_at(
-        self, when: float, callback: Any, *args: Any, context: Any = None
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Call:
+        call = Call(callback, args)
         self._number += 1
-        heapq.heappush(self._timers, (when, self._number, handle))
-        return handle
+        heapq.heappush(self._timers, (when, self._number, call))
+        return call
 
-    def call_later(
-        self, delay: float, callback: Any, *args: Any, context: Any = None
-    ) -> asyncio.TimerHandle:
-        return self.call_at(self._now + max(delay, 0.0), callback, *args, context=context)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is left in the heap and passed over."""
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Call:
+        return self.call_at(self._now + max(delay, 0.0), callback, *args)
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -87,18 +95,26 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     self.left -= 1
                     if not self.left:
                         raise Circling(f"the walkers never rest at {self._now:.1f} s")
-                    handle = ready.popleft()
-                    if not handle._cancelled:
-                        handle._run()
+                    call = ready.popleft()
+                    if not call.cancelled:
+                        self._do(call)
                 if not timers or timers[0][0] > end:
                     self._now = end
                     return
                 when, _, timer = heapq.heappop(timers)
-                if not timer._cancelled:
+                if not timer.cancelled:
                     self._now = when
                     ready.append(timer)
         finally:
             asyncio._set_running_loop(before)
+
+    def _do(self, call: Call) -> None:
+        try:
+            call.callback(*call.args)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a loop survives what it calls
+            self.call_exception_handler({"message": f"in {call.callback}", "exception": error})
 
     def repeat(self, pause_s: Callable[[], float], act: Callable[[], None], until: float) -> None:
         """Do this again and again until then, with such pauses between."""

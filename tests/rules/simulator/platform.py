@@ -15,6 +15,7 @@ from typing import Any
 from syncd.connectors.base import Outcome, Ref, RowResult, Write, WriteKind, WriteOp
 from syncd.errors import RetryLater
 from syncd.stock.model import (
+    Edits,
     Kind,
     LevelSeen,
     LineSeen,
@@ -57,6 +58,14 @@ class Order:
     changes: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class Edit:
+    """A count that a person changed; `seen`: a reading showed it to us."""
+
+    units: int
+    seen: bool = False
+
+
 @dataclass(slots=True)
 class Applied:
     """A write as it was applied to one shelf: for the judge."""
@@ -84,6 +93,11 @@ class Platform:
     keys: dict[str, tuple[float, list[RowResult]]] = field(default_factory=dict)
     moved: dict[Place, int] = field(default_factory=dict)
     """Units by which a shelf was moved by anything but our writes."""
+    edits: dict[Place, list[Edit]] = field(default_factory=dict)
+    """Where edits are inferred: all of them."""
+    standing: dict[Place, list[Edit]] = field(default_factory=dict)
+    """Those that no blind write has erased yet."""
+    under_way: dict[Place, int] = field(default_factory=dict)
     swung: dict[Place, int] = field(default_factory=dict)
     """The same, whichever way they went."""
     applied: list[Applied] = field(default_factory=list)
@@ -150,9 +164,12 @@ class Platform:
             return
         now = self.now()
         order = Order(f"{self.shop.name}-{len(self.orders)}", now, now, 0, lines)
-        order.paid = rng.random() < 0.8
+        restless = rng.random() < self.setting.lively
+        order.paid = not restless or rng.random() < 0.8
         self.orders[order.id] = order
         self._changed(order, {name: -line.taken for name, line in lines.items()})
+        if not restless:
+            return
         if not order.paid and rng.random() < 0.8:
             self._soon(self._pay, order)
         what = rng.random()
@@ -221,6 +238,7 @@ class Platform:
             return
         line.taken += more
         line.kept += more
+        line.ordered = max(line.ordered, line.taken)
         self._changed(order, {name: -more})
 
     def _changed(self, order: Order, moves: dict[str, int]) -> None:
@@ -241,7 +259,14 @@ class Platform:
             version = version // 1_000_000 * 1_000_000
             at = at.replace(microsecond=0)
         lines = tuple(
-            LineSeen(name, line.taken, line.kept, line.remote, location=line.location)
+            LineSeen(
+                name,
+                line.taken,
+                line.kept,
+                line.remote,
+                location=line.location,
+                sold=line.ordered,
+            )
             for name, line in order.lines.items()
         )
         return OrderSeen(
@@ -262,7 +287,15 @@ class Platform:
         """A person, or an app of theirs, changes a count; often only to take it back."""
         rng = self.rng
         place = rng.choice(sorted(self.shelf))
-        by = rng.choice((-3, -2, -1, 1, 1, 2, 4))
+        by = rng.randint(*self.setting.edit_units) * rng.choice((-1, 1))
+        if self.shop.edits is Edits.ADOPT and self.shop.truth is Truth.ORDERS:
+            if self.shelf[place] + by == self.under_way.get(place):
+                by += 1  # a number that equals our unanswered write looks like it: no rule can know
+            edit = Edit(by)
+            self.edits.setdefault(place, []).append(edit)
+            self.standing.setdefault(place, []).append(edit)
+            self.move(place, by)
+            return
         if self.shelf[place] + by < 0:
             return
         self.move(place, by)
@@ -281,7 +314,7 @@ class Platform:
             return 0
         if self.shop.truth is Truth.LEVELS:
             return self.moved.get(place, 0)
-        return -sum(
+        return sum(edit.units for edit in self.edits.get(place, ()) if edit.seen) - sum(
             self._committed(order, line)
             for order in self.orders.values()
             for line in order.lines.values()
@@ -300,7 +333,7 @@ class Platform:
         for ref in refs:
             value, stamp = self._shown((ref.remote, ref.location))
             at = stamp if self.shop.stamps else None
-            found.append(Reading(ref.remote, ref.location, value, at))
+            found.append(Reading(ref.remote, ref.location, value, at, answered_at=self.now()))
         return found
 
     def page(self) -> list[ListingSeen]:
@@ -310,10 +343,16 @@ class Platform:
             found.append(ListingSeen(remote, remote.split("/")[0], value, location, at=at))
         return found
 
+    def sent(self, write: Write) -> None:
+        for row in write.rows:
+            self.under_way[row.ref.remote, row.ref.location] = row.to_quantity
+
     def write(self, write: Write) -> list[RowResult]:
         if self.shop.keyed:
             first = self.keys.get(write.key)
-            if first and self.loop.time() - first[0] < self.shop.key_lifetime_s:
+            # what is declared of a key's life is so much shorter than it is, that a sending may be late
+            life_s = self.shop.key_lifetime_s + self.setting.timeout_s + self.setting.late_s
+            if first and self.loop.time() - first[0] < life_s:
                 return first[1]
         answer = self._apply(write)
         if self.shop.keyed:
@@ -339,11 +378,26 @@ class Platform:
         if write.op is WriteOp.DELTA:
             value = self.shelf[place] + row.to_quantity - (row.from_quantity or 0)
         self.put(place, value)
+        self.standing.pop(place, None)
         self.applied.append(Applied(self.loop.time(), write.key, place, row.to_quantity))
         self._tell_level(place)
-        return RowResult(Outcome.APPLIED, at=self.stamp[place] if self.shop.stamps else None)
+        at = self.stamp[place] if self.shop.stamps else None
+        return RowResult(Outcome.APPLIED, at=at, answered_at=self.now())
 
     # --- the way there and back ---
+
+    async def look(self, work: Callable[[], Any]) -> Any:
+        """A reading: once it is here, whatever people had changed by then is known."""
+        answered: list[Edit] = []
+
+        def looking() -> Any:
+            answered.extend(one for standing in self.standing.values() for one in standing)
+            return work()
+
+        found = await self.call(looking)
+        for edit in answered:
+            edit.seen = True
+        return found
 
     async def call(self, work: Callable[[], Any], *, writes: bool = False) -> Any:
         """One call: what is sent arrives, whether its sender lives on to hear of it or not."""

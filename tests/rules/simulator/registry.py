@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -22,6 +21,7 @@ from syncd.db import (
     outbox,
     shelf,
     standing,
+    stretches,
     suspense,
     suspicion,
 )
@@ -34,6 +34,7 @@ from tests.rules.simulator.twins import ledger as ledger_twin
 from tests.rules.simulator.twins import outbox as outbox_twin
 from tests.rules.simulator.twins import rest as rest_twin
 from tests.rules.simulator.twins import shelf as shelf_twin
+from tests.rules.simulator.twins import stretches as stretches_twin
 
 TWINS: tuple[tuple[ModuleType, ModuleType], ...] = (
     (shelf, shelf_twin),
@@ -49,17 +50,11 @@ TWINS: tuple[tuple[ModuleType, ModuleType], ...] = (
     (inbox, rest_twin),
     (journal, rest_twin),
     (suspense, rest_twin),
+    (stretches, stretches_twin),
+    (suspense, stretches_twin),
+    (attempts, stretches_twin),
 )
 """Each module of `syncd.db` that walkers use, beside the module that holds its twins."""
-
-
-if importlib.util.find_spec("syncd.db.stretches"):
-    _twin = importlib.import_module("tests.rules.simulator.twins.stretches")
-    TWINS += (
-        (importlib.import_module("syncd.db.stretches"), _twin),
-        (suspense, _twin),
-        (attempts, _twin),
-    )
 
 
 def twins() -> Iterator[tuple[ModuleType, str, Callable[..., Any]]]:

@@ -22,9 +22,6 @@ from tests.rules.simulator.tables import ChannelRow, LevelRow, Listing, ShelfRow
 from tests.rules.simulator.targets import target
 from tests.rules.simulator.twins import ledger as ledger_twin
 
-STILL_S = 70.0
-"""So long after the last sale or edit nothing is written any more."""
-
 
 @dataclass
 class Outcome:
@@ -204,6 +201,10 @@ class World:
             assert listing.warehouse_id is not None
             key = listing.item_id, listing.warehouse_id
             questions.setdefault(key, []).append(tuple(doubt.candidates))
+        for (one, _), asked in tables.questions.items():
+            listing = tables.listings[one]
+            key = listing.item_id or 0, listing.warehouse_id or 0
+            questions.setdefault(key, []).append(tuple(asked.candidates))
         return Outcome(
             self.seed,
             self.setting,
@@ -248,7 +249,7 @@ class World:
                     found.append(f"{platform.shop.name} {one.place}: an older write after a newer")
                 newest[one.place] = max(one.key, newest.get(one.place, ""))
             last_s = max((one.at_s for one in platform.applied), default=0.0)
-            if last_s > moved_s + STILL_S:
+            if last_s > moved_s + self.setting.still_s:
                 found.append(f"{platform.shop.name} is written to {last_s - moved_s:.0f} s later")
         found += self._too_many_steps()
         found += self._phantoms()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from syncd.connectors.base import WriteKind
@@ -76,6 +76,11 @@ class Setting:
     calm_s: float = 130.0
     sale_s: float = 12.0
     edit_s: float = 30.0
+    still_s: float = 70.0
+    """So long after the last sale or edit nothing is written any more."""
+    edit_units: tuple[int, int] = (1, 4)
+    lively: float = 1.0
+    """The share of orders that go on to live as restless a life as orders here do."""
     sweep_s: float = 30.0
     timeout_s: float = 5.0
     late_s: float = 12.0
@@ -99,8 +104,24 @@ def _levels(rng: Random) -> Setting:
     return Setting("levels", shops, skus=_skus(rng), clock_s=rng.choice((0, -40, 30)))
 
 
-def _level_shop(rng: Random, number: int, **more: object) -> Shop:
-    stamps = rng.random() < 0.7
+def _heavy(rng: Random) -> Setting:
+    """The same for 400 s of heavy traffic: what goes wrong goes wrong several times a run."""
+    setting = _levels(rng)
+    weather = Weather(silent=0.15, failed=0.05, lost=0.25, twice=0.2, late=0.1, outages=2)
+    return replace(
+        setting,
+        kind="heavy",
+        shops=tuple(replace(shop, lag_s=3.0 * shop.lag_s) for shop in setting.shops),
+        stock=150,
+        run_s=400.0,
+        sale_s=5.0,
+        edit_s=12.0,
+        weather=weather,
+    )
+
+
+def _level_shop(rng: Random, number: int, *, always: bool = False, **more: object) -> Shop:
+    stamps = always or rng.random() < 0.7
     return levels(
         f"l{number}",
         atomic=rng.random() < 0.5,
@@ -113,8 +134,8 @@ def _level_shop(rng: Random, number: int, **more: object) -> Shop:
 
 
 def _spent(rng: Random) -> Setting:
-    """Truth levels, outages longer than a key's life."""
-    shops = tuple(_level_shop(rng, n, key_lifetime_s=20.0) for n in range(2))
+    """Truth levels, outages longer than a key's life; stamps say what became of most writes."""
+    shops = tuple(_level_shop(rng, n, always=True, key_lifetime_s=20.0) for n in range(2))
     weather = Weather(silent=0.06, outage_s=(30.0, 45.0))
     return Setting("spent", shops, weather=weather)
 
@@ -160,6 +181,76 @@ def _order_shop(rng: Random, number: int, **more: object) -> Shop:
     )
 
 
+def _adopt(rng: Random) -> Setting:
+    """Truth orders, blind writes, edits adopted: they are inferred from stretches (edits.md, heavy).
+
+    Edits are larger than sales and never taken back, so that no sale beside a moment looks like
+    one, which no rule can know. The two other channels sell the same item.
+    """
+    shops = (_adopting_shop(rng, 0), _level_shop(rng, 1), _order_shop(rng, 2))
+    return _edited("adopt", shops)
+
+
+def _restless(rng: Random) -> Setting:
+    """The same with orders of which half change again, often before they are heard of."""
+    return replace(_adopt(rng), kind="restless", lively=1.0)
+
+
+def _rough(rng: Random) -> Setting:
+    """Inferred edits while the daemon ends again and again and every platform is down for a while."""
+    weather = Weather(silent=0.10, failed=0.03, crash=0.0004, outages=2)
+    return replace(_adopt(rng), kind="rough", weather=weather)
+
+
+def _shared(rng: Random) -> Setting:
+    """Two channels of each truth and of each kind of write in one warehouse, each under its policy.
+
+    What is adopted is a difference of the level, whatever cap or percent its shelf has.
+    """
+    shops = (
+        _adopting_shop(rng, 0, policy=rng.choice(LIMITS)),
+        _adopting_shop(rng, 1, policy=rng.choice(LIMITS)),
+        _level_shop(rng, 2, policy=rng.choice(LIMITS)),
+        _level_shop(rng, 3),
+        _order_shop(rng, 4, policy=rng.choice(LIMITS)),
+        _order_shop(rng, 5),
+        _guarded_shop(rng, 6),
+        _guarded_shop(rng, 7),
+    )
+    return _edited("shared", shops, run_s=600.0, sale_s=150.0)
+
+
+def _adopting_shop(rng: Random, number: int, **more: object) -> Shop:
+    shop = Shop(
+        f"a{number}",
+        Truth.ORDERS,
+        WriteKind.ABSOLUTE,
+        Edits.ADOPT,
+        hints=rng.random() < 0.3,
+        clock_s=rng.choice((-40.0, 0.0, 25.0)) + rng.uniform(-1.0, 1.0),
+        stamps=False,
+    )
+    return replace(shop, **more)  # type: ignore[arg-type]
+
+
+def _edited(kind: str, shops: tuple[Shop, ...], **more: object) -> Setting:
+    setting = Setting(
+        kind,
+        shops,
+        stock=400,
+        run_s=1200.0,
+        calm_s=1000.0,
+        sale_s=90.0,
+        edit_s=240.0,
+        sweep_s=120.0,
+        edit_units=(7, 20),
+        lively=0.2,
+        still_s=700.0,
+        weather=Weather(silent=0.10, failed=0.01, crash=0.0, outages=0),
+    )
+    return replace(setting, **more)  # type: ignore[arg-type]
+
+
 POLICIES = (
     Policy(),
     Policy(),
@@ -170,6 +261,15 @@ POLICIES = (
     Policy(preorder=5),
     Policy(last_units=6),
     Policy(zero=Zero.KEEP_LAST),
+)
+
+
+LIMITS = (
+    Policy(),
+    Policy(percent=50),
+    Policy(cap=50),
+    Policy(buffer=20),
+    Policy(percent=60, cap=90),
 )
 
 
@@ -195,10 +295,15 @@ def _skus(rng: Random) -> tuple[str, ...]:
 
 KINDS = {
     "levels": _levels,
+    "heavy": _heavy,
     "spent": _spent,
     "overwrite": _overwrite,
     "guarded": _guarded,
     "mixed": _mixed,
+    "adopt": _adopt,
+    "restless": _restless,
+    "rough": _rough,
+    "shared": _shared,
 }
 
 
