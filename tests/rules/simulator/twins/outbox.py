@@ -136,6 +136,12 @@ async def postpone(t: Tables, rows: Sequence[tuple[int, datetime, int, str]]) ->
     return found
 
 
+async def put_off(t: Tables, listing_id: int, not_before: datetime, reason: str) -> None:
+    row = t.outbox.get(listing_id)
+    if row is not None:
+        row.not_before, row.reason = not_before, reason
+
+
 async def pull_back(t: Tables, channel_id: int, now: datetime) -> None:
     pulled(t, channel_id, now + LONGEST_PAUSE)
 
