@@ -10,6 +10,7 @@ import pytest
 from syncd.corridor import take_switches
 from tests.flow.commands import Operator
 from tests.flow.test_catalogue import rename, sweep, tell
+from tests.flow.test_switches import yes
 from tests.flow.town import LEVELS, ORDERS, Town
 
 MARKETS = ("ebay", "shopify", "etsy")
@@ -107,7 +108,8 @@ async def test_what_is_not_exported_has_no_sku_or_is_switched_off_does_not_move(
     assert etsy.shelf("NAMELESS") == 5
     assert ("no_sku",) in await merchant.rows("select distinct skip from listing")
     # links stayed: on again is brought up to date
-    await operator.done("channel", "enable", "ebay")
+    assert (await operator.ask("channel", "enable", "ebay")).exit_code == 3, "by a plan"
+    await yes(merchant, 1)
     await take_switches(merchant.core)
     await operator.done("include", "MUG", "--channel", "etsy")
     merchant.clock.forward(60)
