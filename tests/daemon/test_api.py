@@ -95,7 +95,9 @@ async def test_people_act_over_the_api_of_the_daemon(
         await until(lambda: len(process.said("channels.switched")) > 0, 30, process.words)
         await stores["woocommerce"].sell({"ITEM-03": 2})
         status, said = await act("/channels/woocommerce/enable", {}, "five")
-        assert (said["state"], said["gaps"]) == ("open", 1), said
+        # a sweep that was under way when it went off may have read the sale: then it is owed, no gap
+        assert said["state"] == "open", said
+        assert said["gaps"] + said["channels"]["woocommerce"]["raised"] == 1, said
         await act(f"/plans/{said['plan']}/apply", {}, "six")
 
         async def booked() -> bool:
