@@ -19,6 +19,7 @@ from syncd.corridor.bells import rung
 from syncd.corridor.mass_edits import MassEdits
 from syncd.corridor.plans import hold_if_large, weigh_holds
 from syncd.corridor.speaking import speak
+from syncd.corridor.spreading import arrange
 from syncd.db import bookmark, catalog, shelf
 from syncd.db.catalog import ListingNow
 from syncd.db.journal import Line
@@ -122,6 +123,7 @@ class Sweeper:
             await edits.end(done.listings)
         done.missing = await self._find_vanished(seen, done.listings)
         await owe_linked(self._core, await mark_duplicates(self._core, self._channel.id))
+        await arrange(self._core, self._channel)
         await weigh_holds(self._core, self._channel)
         async with self._core.booking("sweep_end") as (conn, booking):
             await bookmark.swept(conn, self._channel.id, booking.now)

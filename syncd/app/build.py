@@ -39,6 +39,7 @@ from syncd.stock.rulebook import (
     truth_of,
     with_claimants,
 )
+from syncd.stock.spread import Spread
 from syncd.telemetry.metrics import Metrics
 
 
@@ -227,6 +228,7 @@ def rules_of(
         escrow="escrow" in (channel.policy.allocation, *(rule.allocation for rule in own)),
         zero_when_silent=channel.zero_when_silent,
         locations={where: warehouse_ids[to] for where, to in channel.locations.items()},
+        spread=Spread(channel.spread) if caps.locations else Spread.EACH,
         policy=_policy(channel.policy),
         patterns={
             key: _policy(rule.over(channel.policy)) for key, rule in channel.patterns.items()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from syncd.app.desk import channel_at
 from syncd.config import Settings
@@ -13,6 +14,7 @@ from syncd.db import places
 from syncd.db.journal import Line
 from syncd.db.places import Place
 from syncd.errors import ChannelError, Declined
+from syncd.stock.spread import Placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class LocationSeen:
     source: bool
     listings: int
     skipped: int
+    shows: str = "all"
+    """What it shows of its warehouse's target: all of it, or a part where several divide it."""
 
 
 @asynccontextmanager
@@ -49,6 +53,7 @@ async def locations(core: Core, settings: Settings, name: str) -> list[LocationS
         by_location = channel.connector.capabilities.locations
     async with core.db.transaction("places") as conn:
         listed = {x.location: x for x in await places.places(conn, name)}
+        parts = _parts(await places.fed(conn, channel.id))
     mapped = settings.channels[name].locations
     found = [
         _seen(settings, name, x.id, x.name, x.active, listed.get(x.id)) for x in there.values()
@@ -61,7 +66,23 @@ async def locations(core: Core, settings: Settings, name: str) -> list[LocationS
         found.append(
             LocationSeen(location, "", False, row.warehouse, "not there", row.source, 0, 0)
         )
+    return [replace(x, shows=parts.get(x.location, "all" if x.warehouse else "-")) for x in found]
+
+
+def _parts(fed: Sequence[Placed]) -> dict[str, str]:
+    """Who divides with others, and who comes first among them."""
+    found: dict[str, str] = {}
+    seen: Counter[int] = Counter()
+    for place in sorted(fed, key=lambda x: x.position):
+        if place.divided:
+            seen[place.warehouse_id] += 1
+            found[place.location] = f"a part, {_ordinal(seen[place.warehouse_id])}"
     return found
+
+
+def _ordinal(n: int) -> str:
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
 
 
 def _seen(

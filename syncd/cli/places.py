@@ -42,7 +42,10 @@ def locations(config: Path, channel: str, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps([asdict(x) for x in found], indent=2))
         else:
-            heads = ("location", "name", "active", "warehouse", "mapping", "listings", "skipped")
+            heads = (
+                *("location", "name", "active", "warehouse", "mapping", "shows"),
+                *("listings", "skipped"),
+            )
             table([heads] + [_row(x) for x in found])
         if any(x.skipped for x in found):
             sys.exit(NEEDS_PERSON)
@@ -57,6 +60,7 @@ def _row(x: Any) -> tuple[str, ...]:
         "yes" if x.active else "no",
         (x.warehouse or "-") + (" (source)" if x.source else ""),
         x.state,
+        x.shows,
         str(x.listings),
         str(x.skipped),
     )

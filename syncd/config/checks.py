@@ -112,6 +112,8 @@ def cautions(settings: Settings) -> Iterator[str]:
         if not channel.locations and channel.platform != POSTING:
             yield f"channels.{name}.locations: maps nothing to a warehouse, so nothing is synced"
         yield from _policy_cautions(f"channels.{name}", channel)
+        if channel.spread == "each":
+            yield f"channels.{name}.spread: each of its locations shows all there is: more can be sold"
     for name, warehouse in settings.warehouses.items():
         source = settings.channels.get(warehouse.source_channel or "")
         if source is not None and not source.enabled:

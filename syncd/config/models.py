@@ -170,6 +170,8 @@ class ChannelSettings(BaseModel):
     for what it may sell unseen. "auto": three times `sync.sweep_every`."""
     zero_when_silent: Flag = False
     """While it is silent, it shows none of what may be sold out there."""
+    spread: Literal["divide", "each"] = "divide"
+    """What several of its locations in one warehouse show: together what there is, or all of it each."""
     locations: dict[Filled, Name] = {}
     """The platform's location id, or "*" for those not named, to a warehouse."""
     policy: PolicySettings = PolicySettings()

@@ -260,8 +260,8 @@ with given as (
     returning id
 )
 insert into shelf (listing_id, turn, held_by)
-select id, 0, (select p.id from plan p
-               where p.channel_id = $1 and p.kind = 'first_sync' and p.state = 'open') as held_by
+select id, 0, (select min(p.id) from plan p where p.channel_id = $1
+               and p.kind in ('first_sync', 'division') and p.state = 'open') as held_by
 from entered order by id on conflict do nothing
 """
 # Every part is one pass over its rows, whatever the planner believes of a table that just grew.

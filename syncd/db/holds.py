@@ -148,6 +148,18 @@ async def holding(conn: Connection, channel_id: int) -> list[tuple[int, str, str
     return [tuple(row) for row in await conn.fetch(HOLDING, channel_id)]
 
 
+AWAITING = """
+select min(id) from plan
+where channel_id = $1 and kind = any($2::text[]) and state = 'open'
+"""
+
+
+async def awaiting(conn: Connection, channel_id: int, kinds: Sequence[str]) -> int | None:
+    """The oldest plan of these kinds that waits on a channel."""
+    found: int | None = await conn.fetchval(AWAITING, channel_id, kinds)
+    return found
+
+
 HOLDS = "select exists (select from shelf where held_by = $1)"
 
 

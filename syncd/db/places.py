@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from syncd.db.pool import Connection
+from syncd.stock.spread import Placed
 
 ENTER_PLACES = """
 insert into place (channel_id, location, warehouse_id)
@@ -44,3 +45,63 @@ where c.name = $1 and l.gone_at is null group by l.location order by l.location
 async def places(conn: Connection, channel: str) -> list[Place]:
     """What is listed at each location of a channel."""
     return [Place(*row) for row in await conn.fetch(PLACES, channel)]
+
+
+CROWDS = """
+select exists (
+    select from unnest($2::text[], $3::int[]) as g(location, warehouse_id)
+    where not exists (select from place p where p.channel_id = $1 and p.location = g.location
+                      and p.warehouse_id = g.warehouse_id)
+      and (exists (select from place p where p.channel_id = $1 and p.location <> g.location
+                   and p.warehouse_id = g.warehouse_id)
+        or exists (select from unnest($2::text[], $3::int[]) as o(location, warehouse_id)
+                   where o.location <> g.location and o.warehouse_id = g.warehouse_id)))
+"""
+
+
+async def crowds(conn: Connection, channel_id: int, places: Mapping[str, int]) -> bool:
+    """Whether one of these locations is new and joins others of its channel in their warehouse."""
+    found: bool = await conn.fetchval(CROWDS, channel_id, list(places), list(places.values()))
+    return found
+
+
+FED = """
+select location, warehouse_id, divided, position from place where channel_id = $1
+order by warehouse_id, position, location
+"""
+
+
+async def fed(conn: Connection, channel_id: int) -> list[Placed]:
+    """The locations of a channel that feed a warehouse."""
+    return [Placed(*row) for row in await conn.fetch(FED, channel_id)]
+
+
+ARRANGE = """
+update place p set divided = g.divided, position = g.position
+from unnest($2::text[], $3::boolean[], $4::int[]) as g(location, divided, position)
+where p.channel_id = $1 and p.location = g.location
+"""
+
+
+async def arrange(conn: Connection, channel_id: int, places: Sequence[Placed]) -> None:
+    """These locations divide their targets from now on, in this order, or do not."""
+    await conn.execute(
+        ARRANGE,
+        channel_id,
+        [x.location for x in places],
+        [x.divided for x in places],
+        [x.position for x in places],
+    )
+
+
+UNHELD = """
+select l.id from listing l join shelf s on s.listing_id = l.id
+where l.channel_id = $1 and l.location = any($2::text[]) and s.held_by is null
+  and l.item_id is not null and l.gone_at is null
+order by l.id
+"""
+
+
+async def unheld(conn: Connection, channel_id: int, locations: Sequence[str]) -> list[int]:
+    """Linked listings at these locations that no plan holds."""
+    return [row[0] for row in await conn.fetch(UNHELD, channel_id, locations)]

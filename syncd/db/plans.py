@@ -107,7 +107,7 @@ async def get(conn: Connection, plan_id: int) -> Plan | None:
 NEWEST = f"""
 select {PLAN_COLUMNS} from plan p left join channel c on c.id = p.channel_id
 where p.state <> 'loading' and (not $1 or p.state in ('open', 'applying')) and p.id < $2
-  and (p.kind <> 'first_sync' or p.rows > 0)
+  and (p.kind not in ('first_sync', 'division') or p.rows > 0)
 order by p.id desc limit $3
 """
 
@@ -182,7 +182,7 @@ async def close(
     await conn.execute(CLOSE, plan_id, now, json.dumps(outcome))
 
 
-WAITING = "select count(*) from plan where state = 'open' and (kind <> 'first_sync' or rows > 0)"
+WAITING = "select count(*) from plan where state = 'open' and (kind not in ('first_sync', 'division') or rows > 0)"
 
 
 async def waiting(conn: Connection) -> int:

@@ -434,12 +434,17 @@ create table place (
     channel_id integer not null,
     location text not null,
     warehouse_id integer not null,
+    divided boolean not null default false,
+    position integer not null default 0,
     constraint place_pkey PRIMARY KEY (channel_id, location),
     constraint place_channel_id_location_warehouse_id_key UNIQUE (channel_id, location, warehouse_id),
     constraint place_channel_id_fkey FOREIGN KEY (channel_id) REFERENCES channel(id),
     constraint place_warehouse_id_fkey FOREIGN KEY (warehouse_id) REFERENCES warehouse(id)
 );
+CREATE INDEX place_divided ON public.place USING btree (warehouse_id) WHERE divided;
 comment on table place is 'A location of a channel feeds one warehouse at most, whatever the configuration says.';
+comment on column place.divided is 'Its channel''s other locations in the warehouse and it divide the target between them.';
+comment on column place.position is 'Who comes first when it is divided: as the configuration names them, then by id.';
 
 create table plan (
     id bigint not null generated always as identity,

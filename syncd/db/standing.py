@@ -36,6 +36,13 @@ def columns(pair: str, level: str, *, moved: bool = False) -> str:
      where r.item_id = {pair}.item_id and r.warehouse_id = {pair}.warehouse_id) as sales,
     (select array_agg(array[a.channel_id::bigint, a.units]) from account a
      where a.item_id = {pair}.item_id and a.warehouse_id = {pair}.warehouse_id) as accounts,
+    case when exists (select from place d where d.warehouse_id = {pair}.warehouse_id and d.divided) then (
+        select array_agg(array[b.channel_id::bigint, b.id, d.position::bigint, h.shown])
+        from listing b
+        join place d on d.channel_id = b.channel_id and d.location = b.location and d.divided
+        join shelf h on h.listing_id = b.id
+        where b.item_id = {pair}.item_id and b.warehouse_id = {pair}.warehouse_id
+          and b.gone_at is null and b.skip = '' and b.managed) end as places,
     (select array_agg(array[p.component_id, p.units, {_left("x")}] order by p.component_id)
         {_components(pair)}) as parts,
     (select array_agg(array[p.component_id, a.channel_id::bigint, a.units])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from syncd.db import catalog, links, places
+from syncd.db import catalog, holds, links, places, plans
 from syncd.db.catalog import ListingNow, NewListing
 from syncd.db.journal import Line
 from syncd.db.pool import Connection
@@ -17,6 +17,7 @@ from syncd.stock.facts import ID_LIMIT, clean, unusable
 from syncd.stock.match import Link, Rule
 from syncd.stock.model import ListingSeen
 from syncd.stock.rulebook import ChannelRules
+from syncd.stock.spread import Spread
 
 IN_DOUBT = ("duplicate", "relinked", "ambiguous")
 """Skips that only a person can end: a sku listed twice, a listing that took another item's sku, a name
@@ -66,6 +67,8 @@ async def _enter(
     ]
     fed = {w.location: w.warehouse_id for w in changed if w.warehouse_id is not None}
     if fed:
+        if rules.spread is Spread.DIVIDE and await places.crowds(conn, rules.id, fed):
+            await _await_division(conn, booking, rules)
         await places.enter_places(conn, rules.id, fed)
     await catalog.enter_listings(conn, rules.id, changed, by_sku=Rule.SKU in rules.match)
     before, now = known, await catalog.look_up(conn, rules.id, wanted)
@@ -88,6 +91,17 @@ async def _enter(
         booking.relisted.setdefault(rules.id, set()).update(w.sku for w in changed if w.sku)
         booking.linked += _served_anew(wanted, before, now)
     return now
+
+
+async def _await_division(conn: Connection, booking: Booking, rules: ChannelRules) -> None:
+    """What is listed at a new location keeps what it shows until the next sweep has divided."""
+    if await holds.awaiting(conn, rules.id, ["first_sync", "division"]) is None:
+        title = f"a first division of {rules.name}"
+        plan_id = await plans.enter(
+            conn, "division", title, "syncd", booking.now, channel_id=rules.id
+        )
+        await plans.open_plan(conn, plan_id, 0, {})
+        booking.sweeps.add(rules.id)
 
 
 def _tell_doubts(

@@ -5,7 +5,7 @@ One conversation per listing: a reading counts only if its listing's turn is the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from syncd.fanout import edits, moving
 from syncd.fanout.asking_again import ask_again
 from syncd.fanout.booking import Booking
 from syncd.fanout.differences import Difference, booked, level_cause, notes_of
+from syncd.fanout.dividing import read_again
 from syncd.fanout.drifting import (
     Differing,
     Known,
@@ -31,6 +32,7 @@ from syncd.fanout.rejecting import Read, judge_pushed, settle_pushed, unready
 from syncd.stock.decide import Meaning, ShelfNow, meaning
 from syncd.stock.model import QUANTITY_LIMIT, Kind, Truth
 from syncd.stock.rulebook import Asked
+from syncd.stock.spread import Spread
 from syncd.stock.stretches import Seen
 
 SURE = (Meaning.BASELINE, Meaning.SAME, Meaning.DIFFERS)
@@ -99,12 +101,14 @@ async def book_readings(
     suspected = await _infer(conn, booking, rows, usable, meanings, levels, asked_at)
     if suspected:
         levels |= await levels_now(conn, suspected)
+    levels, beside = await read_again(conn, booking, changes, rows, levels)
     unannounced = {i for i, found in usable.items() if found.unannounced}
     await ask_again(conn, booking, rows, meanings, asked_turn, unannounced, judged.unsure)
     moved = suspected.union((m.item_id, m.warehouse_id) for m in movements)
     owing = [
         replace(row, quarantined=True) if row.listing_id in contested else row
-        for row in _to_owe(after, meanings, moved)
+        for row in after
+        if meanings.get(row.listing_id) in SURE or row.listing_id in beside or moves(row, moved)
     ]
     await owe_deliveries(conn, booking, owing, levels, received)
     return {i for i, said in meanings.items() if said in (Meaning.DROPPED, Meaning.LAGGING)}
@@ -260,7 +264,9 @@ async def lock_readings(
 ) -> list[Shelf]:
     """Lock the shelves that readings of these listings may move: all of an item's, or theirs alone."""
     moving = [
-        c.id for c in booking.rules.channels.values() if c.truth is Truth.LEVELS or c.follows_edits
+        c.id
+        for c in booking.rules.channels.values()
+        if c.truth is Truth.LEVELS or c.follows_edits or c.spread is Spread.DIVIDE
     ]
     return await shelf.lock(conn, listing_ids, [], moving=moving)
 
@@ -345,10 +351,3 @@ def _keys_to_owe(rows: Sequence[Shelf], meanings: dict[int, Meaning]) -> set[tup
         for row in rows
         if row.listing_id in meanings and row.item_id is not None and row.warehouse_id is not None
     }
-
-
-def _to_owe(
-    after: Sequence[Shelf], meanings: dict[int, Meaning], moved: Collection[tuple[int, int]]
-) -> list[Shelf]:
-    """The listings read for certain, and every listing of an item whose targets moved."""
-    return [row for row in after if meanings.get(row.listing_id) in SURE or moves(row, moved)]

@@ -102,7 +102,7 @@ async def settle_pushed(
     pushed = [row for row in rows if row.listing_id in judged.done]
     if pushed:
         movements += await _reject(conn, booking, pushed, judged)
-    rejected = [row for row in rows if row.rejected and _by_levels(booking, row)]
+    rejected = [r for r in rows if r.rejected and _by_levels(booking, r) and not r.made_of]
     if rejected:
         movements += await _late(conn, booking, rejected)
     return movements
@@ -117,6 +117,8 @@ async def _reject(
         known = judged.done[row.listing_id]
         reading, done = known.reading, known.found
         used += [*known.stale, *(note.id for note in done.notes)]
+        if row.made_of:
+            continue  # a bundle has no stock of its own: its orders are booked by themselves
         if done.notes and (net := sum(note.units for note in done.notes)):
             movements.append(_movement(row, rules, done.notes, net, reading.at))
         if done.rejected:

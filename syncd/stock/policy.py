@@ -6,11 +6,13 @@ JSON (`stored`), and gives the very same number again (`recomputed`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+
+from syncd.stock.spread import part_of
 
 
 class Zero(StrEnum):
@@ -103,6 +105,11 @@ class Inputs:
     """Its source lists it no more, and its warehouse shows none of such."""
     held: int | None = None
     """What it keeps while a plan holds it, whatever the rules say. None: it is not held."""
+
+    spread: Sequence[int | None] | None = None
+    """What its channel's locations in the warehouse show, in their order; they divide the target."""
+    spread_at: int = 0
+    """Its own place among them."""
 
     @property
     def left(self) -> int:
@@ -210,7 +217,18 @@ def _announce(value: int, given: Inputs, policy: Policy) -> Applied:
     return most, f"{policy.announce_max} more at once: it shows {given.shown}"
 
 
+def _spread(value: int, given: Inputs, policy: Policy) -> Applied:
+    if given.spread is None:
+        return None
+    floored = _floor(value, replace(given, spread=None), policy)
+    whole = max(floored[0] if floored is not None else value, 0)
+    part = part_of(whole, given.spread, given.spread_at)
+    return part, f"{len(given.spread)} locations divide {whole}: the channel sells their sum"
+
+
 def _floor(value: int, given: Inputs, policy: Policy) -> Applied:
+    if given.spread is not None:
+        return None  # it is in what was divided
     ahead = policy.preorder and max(0, policy.preorder + min(given.left, 0))
     if policy.floor >= ahead:
         if value >= 0 and not policy.floor:
@@ -245,6 +263,7 @@ RULES: tuple[tuple[str, Callable[[int, Inputs, Policy], Applied]], ...] = (
     ("last_units", _last_units),
     ("silent", _silent),
     ("cap", _cap),
+    ("spread", _spread),
     ("announce", _announce),
     ("floor", _floor),
     ("own_edits", _own_edits),
@@ -276,7 +295,9 @@ def derive(given: Inputs, policy: Policy) -> Derived:
     """The target with every rule that is set, whether it changed the number or not."""
     steps = list(_walk(given, policy))
     value = steps[-1].after
-    if value or policy.zero is Zero.SHOW_ZERO:
+    # where the target is divided another location may have what is left
+    elsewhere = any(step.name == "spread" and step.before > 0 for step in steps)
+    if value or elsewhere or policy.zero is Zero.SHOW_ZERO:
         return Derived(value, tuple(steps), Zero.SHOW_ZERO)
     steps.append(Step("zero", value, value, _SAID[policy.zero]))
     return Derived(value, tuple(steps), policy.zero)

@@ -26,7 +26,8 @@ from syncd.stock.policy import (
     target,
     target_of,
 )
-from syncd.stock.standing import Standing, account_of, inputs, is_plain, own_unseen, sold
+from syncd.stock.spread import Spread
+from syncd.stock.standing import Standing, account_of, inputs, is_plain, own_unseen, sold, spread_of
 from syncd.stock.stretches import Margins
 
 
@@ -88,6 +89,8 @@ class ChannelRules:
     """While it is silent it shows none of what may be sold out there."""
     silent: bool = field(default=False, compare=False)
     """Nothing is heard of it: it is not raised, and others keep a reserve. A state, and no rule."""
+    spread: Spread = Spread.EACH
+    """What several of its locations in one warehouse show; where it has none there is nothing to divide."""
     locations: Mapping[str, int] = field(default_factory=dict)
     """Warehouse ids by location; "*" is the fallback."""
     policy: Policy = field(default_factory=Policy)
@@ -209,8 +212,9 @@ class ChannelRules:
             given = replace(given, sold=units, sold_hours=hours)
         if policy.allocation is Allocation.ESCROW and standing.parts is None:
             given = replace(given, account=account_of(standing, self.id))
-        if policy.announce_max:
-            given = replace(given, shown=asked.shown)
+        given = replace(given, shown=asked.shown if policy.announce_max else None)
+        if standing.places and self.spread is Spread.DIVIDE:
+            given = replace(given, **spread_of(standing, self.id, asked.listing_id))
         if self.silent and self.zero_when_silent:
             given = replace(given, own_unseen=own_unseen(standing, self.id))
         for claimant in self.claimants.get(asked.warehouse_id, ()):

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Spread(StrEnum):
+    """What several locations of one channel in one warehouse show of its target."""
+
+    DIVIDE = "divide"
+    """Together they show it: the platform sells their sum."""
+    EACH = "each"
+    """Each shows all of it."""
 
 
 def divide(target: int, shown: Mapping[str, int], order: Sequence[str]) -> dict[str, int]:
@@ -25,3 +37,39 @@ def divide(target: int, shown: Mapping[str, int], order: Sequence[str]) -> dict[
         parts[name] -= less
         missing += less
     return parts
+
+
+def part_of(target: int, shown: Sequence[int | None], place: int) -> int:
+    """What one of several locations, in their order, shows of a target.
+
+    While it is not known what another shows, nobody is raised: the sum could be too much.
+    """
+    names = [str(n) for n in range(len(shown))]
+    known = {str(n): units for n, units in enumerate(shown) if units is not None}
+    part = divide(target, known, names)[str(place)]
+    own, others = shown[place], [x for n, x in enumerate(shown) if n != place]
+    return min(part, max(own, 0)) if own is not None and None in others else part
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A location that feeds a warehouse, and whether it divides its target with others there."""
+
+    location: str
+    warehouse_id: int
+    divided: bool
+    position: int
+
+
+def arranged(places: Sequence[Placed], spread: Spread, order: Sequence[str]) -> list[Placed]:
+    """The locations of a channel as they divide from now on: as configured, then by id.
+
+    Who is alone in a warehouse has nothing to divide.
+    """
+    many = Counter(place.warehouse_id for place in places)
+    named = {location: n for n, location in enumerate(order)}
+    ranked = sorted(places, key=lambda x: (named.get(x.location, len(named)), x.location))
+    return [
+        Placed(x.location, x.warehouse_id, spread is Spread.DIVIDE and many[x.warehouse_id] > 1, n)
+        for n, x in enumerate(ranked)
+    ]

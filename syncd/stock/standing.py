@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from syncd.stock.bundles import scarcest
 from syncd.stock.policy import Inputs
@@ -29,6 +30,8 @@ class Standing:
     """Sales by channel as (channel, units sold of late, in so many hours, units it may have sold unseen)."""
     accounts: Sequence[Sequence[int]] | None
     """Accounts of an item in escrow as (channel, units); None: it has none."""
+    places: Sequence[Sequence[int | None]] | None
+    """Locations that divide its target, as (channel, listing, position, shown); None: none do."""
     parts: Sequence[Part] | None
     """What a bundle is made of."""
     part_accounts: Sequence[Sequence[int]] | None
@@ -101,6 +104,18 @@ def account_of(standing: Standing, channel_id: int) -> int | None:
     if standing.accounts is None:
         return None
     return sum(units for channel, units in standing.accounts if channel == channel_id)
+
+
+def spread_of(standing: Standing, channel_id: int, listing_id: int) -> dict[str, Any]:
+    """What the locations that divide a channel's target show, in their order, and this one's place,
+    as fields of `Inputs`; {}: it shares the target with nobody.
+    """
+    rows = [x for x in standing.places or () if x[0] == channel_id]
+    rows.sort(key=lambda x: (x[2] or 0, x[1] or 0))
+    own = next((n for n, x in enumerate(rows) if x[1] == listing_id), None)
+    if own is None or len(rows) < 2:
+        return {}
+    return {"spread": tuple(x[3] for x in rows), "spread_at": own}
 
 
 def own_unseen(standing: Standing, channel_id: int) -> int:

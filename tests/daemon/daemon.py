@@ -259,7 +259,7 @@ class Process:
 
     async def ask(self, *words: str, within_s: float = ASK_S) -> tuple[int, str, str]:
         """One command of an operator: exit status, output, complaints."""
-        place = 2 if words[0] in ("db", "config", "plan", "channel", "webhooks") else 1
+        place = 2 if words[0] in ("bundles", "db", "config", "plan", "channel", "webhooks") else 1
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "syncd.cli", *words[:place], "--config", str(self.file), *words[place:]),

@@ -348,3 +348,20 @@ async def test_a_line_told_by_location_later_keeps_what_its_parts_hold(shops: To
         "select sum(booked)::int from order_line where channel_id = $1 and part <> 0", woo.id
     )
     assert parts == [(0,)]
+
+
+async def test_a_push_puts_a_bundle_back_and_books_nothing_of_it(shops: Town) -> None:
+    await shops.stores["uk"].sell({"SET": 1})
+    await shops.settle()
+    shops.clock.forward(60)
+    shops.lose_webhooks()
+    await shops.stores["uk"].edit("SET", 40)
+    shops.lose_webhooks()
+    await shops.ask("push", "uk", ["SET"])
+    await shops.settle()
+    shops.clock.forward(60)
+    await shops.sweepers["uk"].sweep()
+    await shops.settle()
+    await shown(shops, MUG=8, BOX=7, SET=4)
+    assert await movements(shops, "SET") == []
+    assert await shops.level("SET") is None
