@@ -93,13 +93,16 @@ class LineFound:
     """When the item was first counted there; None: it has no level yet."""
     bundle: bool
     """It is made of other items, which are counted instead."""
+    managed: bool = True
+    """False where the platform counts no stock of its listing."""
 
 
 RESOLVE = f"""
-select f.listing_id, f.item_id, f.warehouse_id, v.seeded_at, {is_bundle("f")} as bundle
+select f.listing_id, f.item_id, f.warehouse_id, v.seeded_at, {is_bundle("f")} as bundle, f.managed
 from (
     select w.n,
         l.id as listing_id,
+        coalesce(l.managed, true) as managed,
         coalesce(l.item_id, (select i.id from item i
             where i.sku = w.sku and w.by_sku
               and (l.id is null or l.linked_by <> 'cut' and l.skip <> 'ambiguous'))) as item_id,

@@ -87,7 +87,8 @@ async def resolved(conn: Connection, orders: Sequence[tuple[Order, bool]]) -> li
         before = stored.get(key, {}).get((line.line, line.location))
         parts = held.get((*key, line.line, line.location))
         found_now = _as_booked(what, before, parts)
-        lines.append(Resolved(order, line, found_now, before, fresh=key not in known))
+        told = line if what.managed else replace(line, sold=None, waits=0)
+        lines.append(Resolved(order, told, found_now, before, fresh=key not in known))
     if any(x.found.bundle for x in lines):
         lines += await _parts(conn, [x for x in lines if x.found.bundle], held)
     return lines

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from syncd.console.upkeep import Upkeep
@@ -235,3 +236,45 @@ async def test_explain_tells_what_is_promised(plan: Town) -> None:
     written = {part.channel: part.write for part in told.listings}["uk"]
     assert written is not None
     assert written.recomputed == 45
+
+
+async def test_what_a_shop_does_not_count_holds_nothing(plan: Town) -> None:
+    shop = await shops(plan, LATER, restock="never")
+    shop.unmanage("MUG")
+    await plan.settle()
+    order = await shop.sell({"MUG": 5}, paid=False)
+    await rested(plan)
+    assert await held(plan) == []
+    assert plan.stores["uk"].shelf("MUG") == 50
+    told = shop._orders[order]
+    back = msgspec.structs.replace(told.lines[0], taken=0, kept=0, waits=0, sold=5)
+    shop._save(msgspec.structs.replace(told, paid=True, lines=(back,)))
+    await rested(plan)
+    assert await movements(plan) == [], "nobody says that the shop ever took anything"
+
+
+@pytest.mark.parametrize("commit_on", ["created", "paid"])
+async def test_an_unpaid_bundle_holds_its_components(plan: Town, commit_on: str) -> None:
+    plan.bundles = {"SET": {"MUG": 2, "TEE": 1}}
+    for name, character in (("uk", LEVELS), ("woo", ORDERS), ("sw", ORDERS)):
+        store = plan.store(name, character, **({"commit_on": commit_on} if name == "woo" else {}))
+        for sku, units in (("MUG", 50), ("TEE", 40), ("SET", 3)):
+            store.add(sku, units)
+    await plan.open()
+    await plan.seed()
+    plan.clock.forward(60)
+    assert set(plan.shelves("SET").values()) == {25}
+    order = await plan.stores["woo"].sell({"SET": 3}, paid=False)
+    await rested(plan)
+    assert await plan.level("MUG") == (50 if commit_on == "paid" else 44)
+    assert set(plan.shelves("MUG").values()) == {44}
+    assert set(plan.shelves("TEE").values()) == {37}
+    assert set(plan.shelves("SET").values()) == {22}
+    await plan.stores["woo"].pay(order)
+    await rested(plan)
+    assert (await plan.level("MUG"), await plan.level("TEE")) == (44, 37)
+    assert set(plan.shelves("SET").values()) == {22}
+    assert await held(plan) == []
+    await plan.stores["woo"].cancel(order)
+    await rested(plan)
+    assert set(plan.shelves("SET").values()) == {25}

@@ -177,7 +177,7 @@ def _resolved(t: Tables, w: Any) -> LineFound:
     x = t.listings[one]
     level = t.level_of(x)
     seeded_at = level.seeded_at if level else None
-    return LineFound(x.id, x.item_id, x.warehouse_id, seeded_at, bundle=False)
+    return LineFound(x.id, x.item_id, x.warehouse_id, seeded_at, bundle=False, managed=x.managed)
 
 
 async def catalog_live_listings(
