@@ -215,7 +215,8 @@ class Daemon:
             async with self._storage.db.transaction("keep_rules") as conn:
                 await keep(conn, found, utc_now())
         self._walking.adopt(found)
-        await bundles.take_up(self.core, self._settings)
+        if self._storage.leading:
+            await bundles.take_up(self.core, self._settings)
 
     async def _switched(self) -> None:
         """A cut-over was made, here or by the daemon that leads: go by what is in force now."""
@@ -335,7 +336,6 @@ class Daemon:
         replaced = [c for c in self.core.channels.values() if c.name in plan.stops]
         if self._storage.leading:
             await bundles.take_up(self.core, plan.settings)
-        if self._storage.leading:
             async with self._storage.db.transaction("keep_rules") as conn:
                 await keep(conn, plan.found, utc_now())
         # one step, no await: from here on everybody sees the new rules
