@@ -278,7 +278,7 @@ def a_silent_write_was_answered(patch: Patch) -> None:
 
 
 def order_steps_are_not_heard(patch: Patch) -> None:
-    """Seen where orders are slow to be visible: in the storms of tests/flow/test_edit_storm.py."""
+    """Those that turn up late explain nothing any more."""
     patch(Followed, "hear", lambda *_: None)
 
 
@@ -333,6 +333,7 @@ CANARIES: tuple[tuple[Callable[[Patch], None], str, range], ...] = (
     (what_is_shown_is_never_owed_again, "overwrite", range(100)),
     (writes_begin_no_stretch, "adopt", range(100)),
     (a_silent_write_was_answered, "adopt", range(100)),
+    (order_steps_are_not_heard, "adopt", range(100)),
     (what_has_two_answers_is_booked, "adopt", range(100)),
     (clocks_are_ours, "adopt", range(100)),
     (an_order_moved_its_shelf_when_it_changed_last, "restless", range(100)),

@@ -153,7 +153,7 @@ class Connector:
         yield await self._platform.call(
             lambda: [
                 seen
-                for order in self._platform.orders.values()
+                for order in self._platform.visible()
                 if (seen := self._platform.seen(order)).version >= oldest
             ]
         )

@@ -56,6 +56,8 @@ class Order:
     terminal: bool = False
     kind: Kind = Kind.SALE
     changes: int = 0
+    visible_s: float = 0.0
+    """Before then nobody is told of it, and nobody can fetch it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -164,6 +166,8 @@ class Platform:
             return
         now = self.now()
         order = Order(f"{self.shop.name}-{len(self.orders)}", now, now, 0, lines)
+        if self.setting.slow and rng.random() < self.setting.slow:
+            order.visible_s = self.loop.time() + rng.uniform(60, 480)
         restless = rng.random() < self.setting.lively
         order.paid = not restless or rng.random() < 0.8
         self.orders[order.id] = order
@@ -250,8 +254,14 @@ class Platform:
         for name, units in moves.items():
             line = order.lines[name]
             self.move((line.remote, line.location), units)
+        if order.visible_s > self.loop.time():
+            return
         said = self.seen(order)
         self.tell("order", OrderHint(order.id) if self.shop.hints else said)
+
+    def visible(self) -> list[Order]:
+        """The orders that can be fetched now."""
+        return [one for one in self.orders.values() if one.visible_s <= self.loop.time()]
 
     def seen(self, order: Order) -> OrderSeen:
         version, at = order.version, order.at

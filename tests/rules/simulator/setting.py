@@ -81,6 +81,8 @@ class Setting:
     edit_units: tuple[int, int] = (1, 4)
     lively: float = 1.0
     """The share of orders that go on to live as restless a life as orders here do."""
+    slow: float = 0.0
+    """The share of orders that nobody is told of, and nobody can fetch, for minutes."""
     sweep_s: float = 30.0
     timeout_s: float = 5.0
     late_s: float = 12.0
@@ -245,6 +247,7 @@ def _edited(kind: str, shops: tuple[Shop, ...], **more: object) -> Setting:
         sweep_s=120.0,
         edit_units=(7, 20),
         lively=0.2,
+        slow=0.06,
         still_s=700.0,
         weather=Weather(silent=0.10, failed=0.01, crash=0.0, outages=0),
     )
