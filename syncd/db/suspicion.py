@@ -66,3 +66,19 @@ async def keep(
         now,
     )
     return [(row[0], row[1]) for row in rows]
+
+
+SUSPECTED = """
+select s.listing_id, s.item_id, s.warehouse_id
+from unnest($1::bigint[], $2::int[]) as g(item_id, warehouse_id)
+join suspicion s on s.item_id = g.item_id and s.warehouse_id = g.warehouse_id
+order by s.listing_id
+"""
+
+
+async def suspected(
+    conn: Connection, keys: Sequence[tuple[int, int]]
+) -> list[tuple[int, tuple[int, int]]]:
+    """Listings of these (item, warehouse) pairs of which something is suspected, with their pair."""
+    found = await conn.fetch(SUSPECTED, [k[0] for k in keys], [k[1] for k in keys])
+    return [(row[0], (row[1], row[2])) for row in found]

@@ -24,6 +24,7 @@ from syncd.fanout.booking import Booking
 from syncd.fanout.followed import Followed
 from syncd.fanout.owing import owe_items
 from syncd.stock import edits
+from syncd.stock.dating import shown_since
 from syncd.stock.model import Edits, Kind
 from syncd.stock.stretches import OrderStep, Seen, Stretch
 
@@ -209,7 +210,6 @@ def _movement(one: Followed, stretch: Stretch, units: int) -> Movement:
     row = one.row
     assert row.item_id is not None
     assert row.warehouse_id is not None
-    end = stretch.end
     return Movement(
         item_id=row.item_id,
         warehouse_id=row.warehouse_id,
@@ -220,7 +220,7 @@ def _movement(one: Followed, stretch: Stretch, units: int) -> Movement:
         event_id=None,
         actor=one.rules.name,
         note=one.answered.get(stretch.t0, ""),
-        occurred_at=end.at if end is not None else stretch.t0,
+        occurred_at=shown_since(stretch, one.steps),
     )
 
 
@@ -263,20 +263,29 @@ async def book_edits(conn: Connection, booking: Booking, done: Concluded) -> Non
 
 async def settle_counted(
     conn: Connection, booking: Booking, counted: Sequence[tuple[LevelKey, datetime]]
-) -> None:
+) -> bool:
     """What stretches of these items ask, their counts hold: nothing is booked of it, and nothing asked.
 
-    The caller holds the shelves of all their listings.
+    So do they hold what readings before them showed and what is not booked yet. The caller holds the
+    shelves of all their listings. Gives whether targets moved by it.
     """
     asking = await suspense.asking(conn, counted)
-    if not asking:
-        return
-    rows = await shelf.lock(conn, sorted({listing for listing, _ in asking}), [])
+    open_ones = await suspicion.suspected(conn, [key for key, _ in counted])
+    if not asking and not open_ones:
+        return False
+    wanted = {listing for listing, _ in (*asking, *open_ones)}
+    rows = await shelf.lock(conn, sorted(wanted), [])
     followed = await listen(conn, booking, rows)
     for listing, t0 in asking:
         if listing in followed:
             followed[listing].answer(t0, None, "a count")
-    await book_edits(conn, booking, await conclude(conn, booking, followed))
+    times = dict(counted)
+    for listing, key in open_ones:
+        if listing in followed:
+            followed[listing].begin_at_count(times[key])
+    done = await conclude(conn, booking, followed)
+    await book_edits(conn, booking, done)
+    return bool(done.moved)
 
 
 # --- what a person is asked ---

@@ -91,6 +91,18 @@ class Followed:
         stretch = stretches.from_reading(self.row.listing_id, seen)
         self._begin(stretch, read_at, seen.at - read_at)
 
+    def begin_at_count(self, counted_at: datetime) -> None:
+        """A count at `counted_at`, by our clock, holds whatever was seen before it and is not booked.
+
+        Where the newest reading is younger, or a write may still land, nothing tells what lies before
+        it: that stays, dated by the readings.
+        """
+        found, newest = self.open, self.newest
+        if found is None or newest is None or self.waits:
+            return
+        if found.over_here(newest.at) <= counted_at:
+            self.begin(newest, found.read_at)
+
     def read(self, seen: Seen, read_at: datetime) -> None:
         """A reading, asked for at `read_at` by our clock, that overlapped no write."""
         ahead, found = seen.at - read_at, self.open

@@ -92,10 +92,10 @@ async def settle_counted(
     Gives whether there was anything that targets counted: the caller, who holds all shelves of these
     items, owes them what they need.
     """
-    await edits.settle_counted(conn, booking, counted)
+    moved = await edits.settle_counted(conn, booking, counted)
     settled = await suspense.counted(conn, counted, booking.now)
     if not settled:
-        return False
+        return moved
     skus = await reads.skus_of(conn, sorted({one.item_id for one in settled}))
     for one in settled:
         line = Line(

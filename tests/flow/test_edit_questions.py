@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from syncd.db import suspense
-from syncd.fanout import NotAsked, answer_doubt, hold_items, settle_counted
+from syncd.db.counts import NewCount
+from syncd.fanout import NotAsked, answer_doubt, hold_items, owe_items, settle_counted
+from syncd.fanout.recounting import take
 from tests.flow.commands import Operator
 from tests.flow.following import asked, booked, everywhere, opened, pass_by, served, unclear
 from tests.flow.town import Town
@@ -144,3 +146,31 @@ async def test_an_order_that_changed_twice_unheard_beside_a_write_is_asked(
     assert [row[:2] for row in await asked(shops)] == [("unclear_edit", [0, 3])]
     assert await booked(shops) == []
     assert await shops.level("MUG") == (43 if then == "some come back" else 45)
+
+
+@pytest.mark.parametrize("read_again", [False, True])
+async def test_an_edit_that_was_seen_before_a_count_is_inside_it(
+    shops: Town, *, read_again: bool
+) -> None:
+    """Also where the shelf was read again after the count and before that was booked."""
+    await shops.stores["shop"].edit("MUG", 55)
+    await shops.settle()
+    shops.clock.forward(30)
+    [(item, warehouse)] = await shops.rows("select item_id, warehouse_id from level")
+    counted = NewCount(item, warehouse, shops.clock(), 55, "available", "c1", None, "WMS", "")
+    if read_again:
+        shops.clock.forward(30)
+        await shops.look("shop", "MUG")
+        await shops.settle()
+    async with shops.core.booking("counted") as (conn, booking):
+        await hold_items(conn, [(item, warehouse)])
+        await take(conn, booking, [counted])
+        await settle_counted(conn, booking, [((item, warehouse), counted.counted_at)])
+        await owe_items(conn, booking, [(item, warehouse)])
+    await shops.settle()
+    if not read_again:
+        await everywhere(shops, 55)
+    for _ in range(3):
+        await pass_by(shops)
+    assert await shops.level("MUG") == 55
+    await everywhere(shops, 55)
