@@ -11,8 +11,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -55,21 +54,22 @@ from syncd.connectors.shopify_answers import (
     next_page,
     number_in,
     observe,
+    only_writes_apply,
     order_of,
     placed_of,
     price,
     put_back,
+    raise_told,
     reading,
     results,
     sendable,
     set_row,
     shaped,
-    throttled_s,
 )
 from syncd.connectors.shopify_facts import facts, order_gone, stamp
 from syncd.connectors.shopify_grant import Credentials, Grant
 from syncd.connectors.shopify_places import OF_FULFILMENT, PLACE_TOPICS, by_place
-from syncd.errors import BadFact, ChannelClosed, Refused, RetryLater, Unsigned
+from syncd.errors import BadFact, Refused, RetryLater, Unsigned
 from syncd.stock.model import Edits, Fact, ListingSeen, OrderHint, OrderSeen, Reading, Truth
 
 TOPICS = frozenset(
@@ -560,7 +560,7 @@ class Shopify:
         request = {"query": document, "variables": variables}
         async with self._grant.use() as token:
             headers = {"X-Shopify-Access-Token": token}
-            with _only_writes_apply(writes):
+            with only_writes_apply(writes):
                 answer = await self._http.call(
                     op, "POST", self._path, cost=cost, json=request, headers=headers, price=price
                 )
@@ -572,39 +572,10 @@ class Shopify:
         observe(self._http.budget, told)
         data, errors = body.get("data"), body.get("errors")
         if errors and not (root and isinstance(data, dict) and data.get(root) is not None):
-            self._raise(op, errors, told, writes=writes)
+            raise_told(self._http.budget, op, errors, told, writes=writes)
         if not isinstance(data, dict):
             raise RetryLater("an answer without data", maybe_applied=writes)
         return {**data, "_answered_at": answer.date}
-
-    def _raise(self, op: str, errors: Any, told: Mapping[str, Any], *, writes: bool) -> None:
-        """Top-level errors. Reads accept no partial data: what failed must not look deleted."""
-        first = errors[0] if isinstance(errors, list) and errors else errors
-        extensions = (first.get("extensions") if isinstance(first, dict) else None) or {}
-        code = extensions.get("code") if isinstance(extensions, dict) else None
-        words = str(first.get("message", code) if isinstance(first, dict) else first)[:300]
-        if code == "THROTTLED":
-            after_s = throttled_s(told)
-            self._http.budget.throttled(after_s)
-            raise RetryLater("throttled", after_s=after_s, throttled=True)
-        if code == "SHOP_INACTIVE":
-            raise ChannelClosed(f"the shop is not active: {words}")
-        if code == "ACCESS_DENIED" and op in {"set", "delta", "read", "catalogue", "whoami"}:
-            raise ChannelClosed(f"a permission is missing: {words}")
-        if code in {None, "INTERNAL_SERVER_ERROR", "TIMEOUT"}:
-            raise RetryLater(f"platform error: {words}", maybe_applied=writes)
-        raise Refused(f"{code}: {words}")
-
-
-@contextmanager
-def _only_writes_apply(writes: bool) -> Iterator[None]:
-    """Every request is a POST here, but a question whose answer is lost has changed nothing."""
-    try:
-        yield
-    except RetryLater as error:
-        if writes or not error.maybe_applied:
-            raise
-        raise RetryLater(error.reason, after_s=error.after_s, throttled=error.throttled) from error
 
 
 _ENUM_TOPICS = {topic.replace("/", "_").upper(): topic for topic in TOPICS | PLACE_TOPICS}

@@ -5,9 +5,10 @@ Pure: what cannot be read becomes RetryLater, so that no broken answer looks lik
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -342,3 +343,35 @@ def throttled_s(cost: Mapping[str, Any]) -> float | None:
         return min(max(missing / float(status["restoreRate"]), 0.1), 60.0)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
+
+
+def raise_told(
+    budget: Budget, op: str, errors: Any, told: Mapping[str, Any], *, writes: bool
+) -> NoReturn:
+    """Raise what top-level errors say. Reads accept no partial data: what failed must not look deleted."""
+    first = errors[0] if isinstance(errors, list) and errors else errors
+    extensions = (first.get("extensions") if isinstance(first, dict) else None) or {}
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    words = str(first.get("message", code) if isinstance(first, dict) else first)[:300]
+    if code == "THROTTLED":
+        after_s = throttled_s(told)
+        budget.throttled(after_s)
+        raise RetryLater("throttled", after_s=after_s, throttled=True)
+    if code == "SHOP_INACTIVE":
+        raise ChannelClosed(f"the shop is not active: {words}")
+    if code == "ACCESS_DENIED" and op in {"set", "delta", "read", "catalogue", "whoami"}:
+        raise ChannelClosed(f"a permission is missing: {words}")
+    if code in {None, "INTERNAL_SERVER_ERROR", "TIMEOUT"}:
+        raise RetryLater(f"platform error: {words}", maybe_applied=writes)
+    raise Refused(f"{code}: {words}")
+
+
+@contextmanager
+def only_writes_apply(writes: bool) -> Iterator[None]:
+    """Every request is a POST here, but a question whose answer is lost has changed nothing."""
+    try:
+        yield
+    except RetryLater as error:
+        if writes or not error.maybe_applied:
+            raise
+        raise RetryLater(error.reason, after_s=error.after_s, throttled=error.throttled) from error

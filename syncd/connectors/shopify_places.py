@@ -22,7 +22,7 @@ PLACE_TOPICS = frozenset(
     }
 )
 """What says that an order's units may be sent from another location than before. They name fulfilment
-orders and no order (vendor documentation of the topics, read 2026-11-26)."""
+orders and no order. Known by name alone: no recorded message of them is at hand."""
 
 OF_FULFILMENT = "fulfilment-order:"
 """Begins the name of an order of which only a fulfilment order is known yet."""

@@ -226,9 +226,9 @@ async def book(
 ) -> list[LevelNow]:
     """Insert movements, each cause at most once, and move the levels by what was really inserted.
 
-    Only `fanout/moving.py` calls this: it sees to what is `inside` a count.
-    `counted_at`: when the first count of a new level was asked for; older orders are inside it.
-    None: a new level begins with what occurred first.
+    Only `fanout/moving.py` calls this: it sees to what is `inside` a count. `counted_at`: when the
+    first count of a new level was asked for, with older orders inside it; None: a new level begins
+    with what occurred first.
     """
     rows = await conn.fetch(
         BOOK,

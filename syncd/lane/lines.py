@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from syncd.connectors.base import RowResult
 from syncd.db.attempts import OpenRow
 from syncd.db.journal import Line
+from syncd.stock.model import Reading
 from syncd.stock.settle import Outcome
 
 _TOLD = {
@@ -40,6 +41,20 @@ def made_of(row: OpenRow) -> dict[str, object]:
     if row.inputs is not None:
         made["inputs"] = json.loads(row.inputs)
     return made
+
+
+def unconfirmed(channel_id: int, row: OpenRow, reading: Reading) -> Line:
+    """A write that nobody answered, and what its listing shows now that it can land no more."""
+    return Line(
+        "unconfirmed",
+        row.sku,
+        channel_id,
+        row.listing_id,
+        row.to_quantity,
+        reading.quantity,
+        "a write without an answer was settled by a reading after its late window",
+        made_of(row),
+    )
 
 
 def zeroed(rows: Sequence[OpenRow], results: Sequence[RowResult]) -> list[tuple[int, str]]:

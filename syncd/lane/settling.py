@@ -15,7 +15,7 @@ from syncd.db.suspense import Doubt
 from syncd.fanout import Booking, hold_items, owe_again, owe_items, retiring
 from syncd.fanout.switching import follow_source
 from syncd.lane.inferring import Inferring
-from syncd.lane.lines import line_of, made_of, zeroed
+from syncd.lane.lines import line_of, made_of, unconfirmed, zeroed
 from syncd.stock import settle
 from syncd.stock.facts import clean
 from syncd.stock.model import Reading
@@ -243,18 +243,7 @@ class Settling:
                 booking.drift[self._channel.id, "unconfirmed_write"] += (
                     reading.quantity != row.to_quantity
                 )
-                booking.journal.append(
-                    Line(
-                        "unconfirmed",
-                        row.sku,
-                        self._channel.id,
-                        row.listing_id,
-                        row.to_quantity,
-                        reading.quantity,
-                        "a write without an answer was settled by a reading after its late window",
-                        made_of(row),
-                    )
-                )
+                booking.journal.append(unconfirmed(self._channel.id, row, reading))
             failed = [
                 row
                 for row, reading in zip(rows, readings, strict=True)
