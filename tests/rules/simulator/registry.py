@@ -111,3 +111,5 @@ def replacements() -> Iterator[tuple[ModuleType, str, Callable[..., Any]]]:
     # nothing here is too large at once: no plan is ever made
     yield syncd.reconcile, "hold_if_large", _nothing
     yield syncd.reconcile, "weigh_holds", _nothing
+    # each location of a channel here feeds a warehouse of its own: nothing is divided
+    yield syncd.reconcile, "arrange", _nothing
