@@ -76,6 +76,7 @@ async def test_people_act_over_the_api_of_the_daemon(
             await until(over, within_s=30)
             return status, done["result"]
 
+        first = stores["woocommerce"].shelf("ITEM-02")
         status, made = await act("/counts", {"sku": "ITEM-02", "quantity": 77}, "one")
         assert (status, made["state"]) == (202, "applied"), made
         assert (await act("/counts", {"sku": "ITEM-02", "quantity": 77}, "one"))[1] == made
@@ -90,6 +91,8 @@ async def test_people_act_over_the_api_of_the_daemon(
         assert status == 200, said
         status, undone = await act(f"/plans/{made['plan']}/undo", {"force": True}, "three")
         assert (status, undone["state"]) == (202, "applied"), undone
+        # nothing else is owed there once it is switched off
+        await until(lambda: stores["woocommerce"].shelf("ITEM-02") == first, 30, process.words)
         before = stores["woocommerce"].shelf("ITEM-03")
         assert (await act("/channels/woocommerce/disable", {}, "four"))[0] == 200
         await until(lambda: len(process.said("channels.switched")) > 0, 30, process.words)

@@ -129,9 +129,9 @@ async def test_every_command_works_against_a_running_daemon(
     assert set(json.loads(await done("sweep"))["sweeping"]) == set(stores)
     assert json.loads(await done("sweep", "shopify")) == {"sweeping": ["shopify"]}
     pushed = json.loads(await done("push", "ITEM-00", "ITEM-01"))
-    assert pushed == {"listings": 2 * len(stores)}
+    assert pushed["listings"] == 2 * len(stores)
     pushed = json.loads(await done("push", "--all", "--channel", "shopwired"))
-    assert pushed == {"listings": len(units)}
+    assert pushed["listings"] == len(units)
     assert json.loads(await done("seed")) == {"seeded": {"shopify": 0}}
     assert json.loads(await done("retry")) == {"deliveries": 0, "events": 0}
     assert "0001_spine" in await done("db", "status")

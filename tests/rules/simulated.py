@@ -13,7 +13,7 @@ KINDS = ("levels", "spent", "overwrite", "guarded", "mixed")
 SHARDS = 5
 
 
-LONG = 5
+LONG = 15
 """So many times as long as the others take runs of other kinds: heavy ones, and inferred edits."""
 
 

@@ -84,6 +84,7 @@ CASES = {
     ),
     "SyncdGoneAtSource": gauge('syncd_skipped{reason="gone_at_source"}', "1", "0", 35),
     "SyncdChannelClosed": gauge('syncd_breaker_state{channel="uk"}', "2", "1", 15),
+    "SyncdChannelSilent": gauge('syncd_channel_silent{channel="uk"}', "1", "0", 5),
     "SyncdConfigRefused": gauge("syncd_config_last_reload_successful", "0", "1", 10),
     "SyncdWebhookSilence": Case(
         361,
