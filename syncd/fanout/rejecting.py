@@ -116,7 +116,7 @@ async def _reject(
         rules = booking.rules.channels[row.channel_id]
         known = judged.done[row.listing_id]
         reading, done = known.reading, known.found
-        used += [*known.stale, *(note.id for note in done.notes)]
+        used += [*known.stale, *(note.id for note in (*done.notes, *done.earlier))]
         if row.made_of:
             continue  # a bundle has no stock of its own: its orders are booked by themselves
         if done.notes and (net := sum(note.units for note in done.notes)):

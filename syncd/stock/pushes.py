@@ -21,10 +21,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """Of a difference: the notes that explain it, and the units that none does."""
+    """Of a difference: the notes that explain it, and the units that none does.
+
+    `earlier`: notes dated after what was booked before, which that holds all the same.
+    """
 
     notes: tuple[Note, ...]
     rejected: int
+    earlier: tuple[Note, ...] = ()
 
 
 def explained(
@@ -39,7 +43,9 @@ def explained(
 
     What was known (notes up to the number `known`) before the shelf was asked for is in the answer; so
     is what is dated before the answer's stamp. None: it depends on a note that may have come just
-    before it or just after it; asked once more, the shelf tells.
+    before it or just after it; asked once more, the shelf tells. A note dated within the margin after
+    `since` may be in what was booked then: where all is explained without it, it is. An edit of just
+    its size beside it would have to be the reason otherwise.
     """
     news = [n for n in notes if since is None or n.at > since]
     inside = tuple(n for n in news if n.id <= known or n.at <= stamp)
@@ -48,4 +54,21 @@ def explained(
     rest = delta - sum(n.units for n in inside)
     if rest and unsure:
         return None
+    if rest and since is not None:
+        close = since + timedelta(seconds=margin_s)
+        earlier = _summing([n for n in inside if n.at <= close], -rest)
+        if earlier:
+            return Explained(tuple(n for n in inside if n not in earlier), 0, earlier)
     return Explained(inside, rest)
+
+
+def _summing(notes: Sequence[Note], units: int) -> tuple[Note, ...]:
+    """The fewest of these notes that sum to so many units; () where none do."""
+    found: dict[int, tuple[Note, ...]] = {0: ()}
+    for note in notes:
+        for total, chosen in list(found.items()):
+            more = (*chosen, note)
+            known = found.get(total + note.units)
+            if known is None or len(more) < len(known):
+                found[total + note.units] = more
+    return found.get(units, ())

@@ -42,6 +42,25 @@ def test_what_may_have_come_just_then_is_asked_again(delta: int) -> None:
     assert explained(delta, [note(1, -3, 9)], SINCE, READ, 9, 2.5) is not None
 
 
+@pytest.mark.parametrize(
+    ("delta", "notes", "used", "earlier", "rejected"),
+    [
+        pytest.param(0, [note(-599, -1)], 0, 1, 0, id="booked before, though dated after it"),
+        pytest.param(-3, [note(-599, -1), note(-60, -3, 2)], 1, 1, 0, id="beside a new one"),
+        pytest.param(-1, [note(-599, -1)], 1, 0, 0, id="not booked before"),
+        pytest.param(0, [note(-60, -1)], 1, 0, 1, id="long after it"),
+        pytest.param(4, [note(-599, -1)], 1, 0, 5, id="beside an edit nobody can tell"),
+        pytest.param(-3, [note(-599, -1), note(-598, -2, 2), note(-60, -3, 3)], 1, 2, 0, id="two"),
+    ],
+)
+def test_what_was_booked_before_is_not_booked_again(
+    delta: int, notes: list[Note], used: int, earlier: int, rejected: int
+) -> None:
+    found = explained(delta, notes, SINCE, READ, 5, 2.5)
+    assert found is not None
+    assert (len(found.notes), len(found.earlier), found.rejected) == (used, earlier, rejected)
+
+
 @given(
     st.integers(-50, 50),
     st.integers(0, 6),
