@@ -202,7 +202,10 @@ class Writing:
                     chosen()
                     await self._send(rows, resumed=True)
                 case Next.WAIT:
-                    await self._unclear(rows, "the daemon ended during this write")
+                    # sent as soon as it was stored; the platform may have worked on it for a call's length
+                    ends = first.created_at + timedelta(seconds=self._channel.http.timeout_s)
+                    reason = "the daemon ended during this write"
+                    await self._unclear(rows, reason, ends=max(ends, now))
                 case Next.READ:
                     # read one after the other: several at once would fill the lane for many calls
                     await self._settle_by_reading(rows, spent=False)
@@ -251,8 +254,13 @@ class Writing:
         finally:
             self.busy.discard(attempt_id)
 
-    async def _unclear(self, rows: Sequence[OpenRow], reason: str) -> None:
-        """Nobody knows whether it was applied: the attempt stays open, the same key goes again."""
+    async def _unclear(
+        self, rows: Sequence[OpenRow], reason: str, *, ends: datetime | None = None
+    ) -> None:
+        """Nobody knows whether it was applied: the attempt stays open, the same key goes again.
+
+        `ends`: when its call is over at the latest; None: it is.
+        """
         first = rows[0].times_sent == 0
         if first and not self._keyed and await self.inferring.silent(rows, self.lease_gen):
             await self._settling.journal_unclear(rows, reason)
@@ -265,9 +273,8 @@ class Writing:
         else:
             pause_s = self._channel.connector.capabilities.late_apply_s
         async with self._core.db.statement("attempt_unclear") as conn:
-            await attempts.sent(
-                conn, rows[0].attempt_id, now, now + timedelta(seconds=pause_s), self.lease_gen
-            )
+            due_at = (ends or now) + timedelta(seconds=pause_s)
+            await attempts.sent(conn, rows[0].attempt_id, now, due_at, self.lease_gen)
         if first:
             await self._settling.journal_unclear(rows, reason)
 

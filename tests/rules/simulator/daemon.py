@@ -89,6 +89,7 @@ class Free:
     """Budget and connection of a channel that is never paced."""
 
     budget: Any = None
+    timeout_s: float = 0.0
 
     def gather_window_s(self, _: float) -> float:
         return 0.0
@@ -217,7 +218,7 @@ class Daemon:
         plan = SweepPlan(timedelta(seconds=self.setting.sweep_s), timedelta(minutes=10))
         for rules in self.rules.channels.values():
             http: Any = Free()
-            http.budget = http
+            http.budget, http.timeout_s = http, self.setting.timeout_s
             breaker = Breaker(clock=self.loop.time, rng=core.rng)
             connector: Any = Connector(self.platforms[rules.id])
             channel = Channel(rules, connector, http, breaker)
