@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 import pytest
 
@@ -58,11 +59,13 @@ def a_crash_is_forgotten(patch: Patch) -> None:
     """What a daemon had under way when it ended is taken for not sent."""
     unclear = Writing._unclear
 
-    async def not_sent(self: Writing, rows: Sequence[OpenRow], reason: str) -> None:
+    async def not_sent(
+        self: Writing, rows: Sequence[OpenRow], reason: str, *, ends: datetime | None = None
+    ) -> None:
         if reason == "the daemon ended during this write" and not self._keyed:
             await Settling.not_sent(self._settling, rows, self.lease_gen)
         else:
-            await unclear(self, rows, reason)
+            await unclear(self, rows, reason, ends=ends)
 
     patch(Writing, "_unclear", not_sent)
 
