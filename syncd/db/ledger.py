@@ -227,8 +227,7 @@ async def book(
     """Insert movements, each cause at most once, and move the levels by what was really inserted.
 
     Only `fanout/moving.py` calls this: it sees to what is `inside` a count. `counted_at`: when the
-    first count of a new level was asked for, with older orders inside it; None: a new level begins
-    with what occurred first.
+    first count of a new level was asked for, with older orders inside it; None: it was no count.
     """
     rows = await conn.fetch(
         BOOK,
